@@ -1,0 +1,3 @@
+"""Distributionally robust recommender losses in JAX."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,63 @@
+"""What a backbone is: parameters in, embedding tables out.
+
+Every backbone produces two tables of *raw* embeddings from its parameters (and, for
+graph models, the training graph), then maps the rows that a step needs through a
+row-wise tower. Scores, losses and data live elsewhere: a backbone sees none of them.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+from flax import linen as nn
+
+
+class Tables(NamedTuple):
+    """Embedding tables of one forward pass.
+
+    Attributes:
+      users: ``[num_users, dim]``.
+      items: ``[num_items, dim]``.
+      views: what the backbone's own ``auxiliary_loss`` needs (``None`` without one).
+    """
+
+    users: jax.Array
+    items: jax.Array
+    views: Any = None
+
+
+class Backbone(nn.Module):
+    """Interface of all backbones; subclasses define ``tables`` and, if need be, towers.
+
+    Attributes:
+      num_users: number of users.
+      num_items: number of items.
+      dim: embedding dimension.
+    """
+
+    num_users: int
+    num_items: int
+    dim: int = 64
+
+    def tables(self, graph: Any = None, *, train: bool = False) -> Tables:
+        """Embedding tables; ``train`` turns on noise and dropout (rng ``"noise"``)."""
+        raise NotImplementedError
+
+    def user_tower(self, rows: jax.Array) -> jax.Array:
+        """Row-wise map of user embeddings ``[..., dim]``; the identity by default."""
+        return rows
+
+    def item_tower(self, rows: jax.Array) -> jax.Array:
+        """Row-wise map of item embeddings ``[..., dim]``; the identity by default."""
+        return rows
+
+    def auxiliary_loss(
+        self, tables: Tables, users: jax.Array, items: jax.Array
+    ) -> jax.Array | float:
+        """The backbone's own objective on a batch's ids (contrastive terms); 0 here."""
+        del tables, users, items
+        return 0.0
+
+    def __call__(self, graph: Any = None) -> tuple[jax.Array, jax.Array]:
+        """Final embeddings of all users and all items (also what ``init`` runs)."""
+        tables = self.tables(graph)
+        return self.user_tower(tables.users), self.item_tower(tables.items)
