@@ -1,0 +1,291 @@
+"""The one configuration tree, its defaults, and the checks before anything runs."""
+
+import difflib
+import inspect
+from typing import Any
+
+from ml_collections import config_dict
+
+from drrl_jax import data, losses, models
+
+# Arguments of a loss that the training loop supplies; all others are hyperparameters.
+SUPPLIED = frozenset(
+    "where reduce_fn log_q quantile threshold users hardness variables".split()
+)
+THRESHOLD_MODES = ("solved", "learned", "user")
+# The losses a threshold mode turns the name into, and the modes a name allows.
+DRRL_MODES = {
+    "drrl": ("solved", "learned", "user"),
+    "drrl_dual": ("learned", "user"),
+    "drrl_tempered": ("row", "user"),
+}
+DOT_PRODUCT_LOSSES = frozenset({"bpr", "bce", "mse"})
+PROTOCOLS = ("strict", "benchmark", "drrl")
+
+
+def default_config() -> config_dict.ConfigDict:
+    """Defaults of every field: the offline quickstart on the synthetic set.
+
+    Returns:
+      A locked, type-safe ``ConfigDict``. Loss hyperparameters left at ``None`` take the
+      default of the loss function.
+
+    Example:
+      >>> default_config().loss.name
+      'drrl_tempered'
+    """
+    optional = config_dict.placeholder
+    config = config_dict.ConfigDict(
+        {
+            "seed": 0,
+            "data": {
+                "source": "synthetic",
+                "path": "",
+                "split": "given",
+                "cleaning": "clean",
+                "min_rating": optional(float),
+                "core": 0,
+                "seed": 0,
+                "false_positive_rate": 0.0,
+                "marked_probability": 0.0,
+            },
+            "model": {
+                "name": "mf",
+                "dim": 64,
+                "similarity": "auto",
+                "init_scale": optional(float),
+                "layers": optional(int),
+                "layer0_averaged": optional(bool),
+                "noise_scale": optional(float),
+                "contrast_layer": optional(int),
+                "contrast_weight": optional(float),
+                "contrast_temperature": optional(float),
+                "dropout": optional(float),
+                "scoring": optional(str),
+            },
+            "loss": {
+                "name": "drrl_tempered",
+                "threshold_mode": optional(str),
+                "threshold_learning_rate": 1e-3,
+                "threshold_optimizer": "sgd",
+                "threshold_init": 0.0,
+                "refresh_every": 0,
+                **{name: optional(kind) for name, kind in _hyperparameter_types()},
+                "weight": optional(float),
+                "radius": optional(float),
+                "top_k": 20,
+                "adversary_every": 5,
+                "adversary_learning_rate": 5e-5,
+                "auxiliary_learning_rate": optional(float),
+            },
+            "training": {
+                "batch_size": 1024,
+                "negatives": "64",
+                "negative_alpha": 0.0,
+                "log_q_correction": False,
+                "false_negative_rate": 0.0,
+                "epochs": 60,
+                "learning_rate": 0.01,
+                "weight_decay": 0.0,
+                "weight_decay_mode": "coupled",
+                "schedule": "constant",
+                "warmup_steps": 0,
+                "clip_norm": 0.0,
+                "eval_every": 5,
+                "patience": 5,
+                "min_delta": 1e-4,
+                "dtype": "float32",
+                "route": "auto",
+            },
+            "evaluation": {
+                "ks": (20,),
+                "metrics": ("recall", "ndcg"),
+                "protocol": "strict",
+                "monitor": "ndcg@20",
+                "block": 0,
+            },
+            "baselines": (),
+        }
+    )
+    # A gamma of 1, of 2 or of inf are all floats to the user.
+    config.loss.gamma = 1.5
+    config.loss.temperature = 0.3
+    config.lock()
+    return config
+
+
+def hyperparameters(loss_name: str) -> dict[str, inspect.Parameter]:
+    """Keyword-only arguments of a loss that a config sets, by name."""
+    parameters = inspect.signature(losses.LOSSES[loss_name]).parameters
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in SUPPLIED
+    }
+
+
+def _hyperparameter_types() -> list[tuple[str, type]]:
+    found: dict[str, type] = {}
+    for loss_name in losses.LOSSES:
+        for name, parameter in hyperparameters(loss_name).items():
+            default = parameter.default
+            if name not in found or found[name] is float:
+                kind = type(default) if isinstance(default, (bool, str)) else float
+                found[name] = kind
+    return sorted(found.items())
+
+
+def nearest(value: str, valid: Any) -> str:
+    """``" Did you mean 'x'?"`` for the closest valid name, or an empty string."""
+    close = difflib.get_close_matches(str(value), [str(v) for v in valid], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _choice(field: str, value: Any, valid: Any) -> None:
+    if value not in valid:
+        names = ", ".join(map(str, valid))
+        raise ValueError(
+            f"{field} must be one of {names}; got {value!r}.{nearest(value, valid)}"
+        )
+
+
+def _at_least(field: str, value: float, bound: float, strict: bool = False) -> None:
+    bad = value <= bound if strict else value < bound
+    if bad or value != value:
+        sign = "greater than" if strict else "at least"
+        raise ValueError(f"{field} must be {sign} {bound:g}; got {value!r}.")
+
+
+def threshold_mode(config: config_dict.ConfigDict) -> str | None:
+    """The threshold mode in force: the config's, or the loss's first; None without."""
+    modes = DRRL_MODES.get(config.loss.name)
+    if modes is None:
+        return None
+    return config.loss.threshold_mode or modes[0]
+
+
+def num_negatives(config: config_dict.ConfigDict) -> int | None:
+    """Negatives a row, or ``None`` for the whole catalogue."""
+    value = config.training.negatives
+    if value == "all":
+        return None
+    try:
+        count = int(value)
+    except ValueError:
+        raise ValueError(
+            f"training.negatives must be a number or 'all'; got {value!r}."
+        ) from None
+    _at_least("training.negatives", count, 1)
+    return count
+
+
+def similarity(config: config_dict.ConfigDict) -> str:
+    """Score function in force: ``auto`` is dot for BPR, BCE and MSE, else cosine."""
+    if config.model.similarity != "auto":
+        return config.model.similarity
+    return "dot" if config.loss.name in DOT_PRODUCT_LOSSES else "cosine"
+
+
+def validate(config: config_dict.ConfigDict) -> None:
+    """Refuses impossible values before any data is read or any program compiled.
+
+    Args:
+      config: a tree of ``default_config``'s shape.
+
+    Raises:
+      ValueError: one sentence that names the field, what is expected and what was given.
+
+    Example:
+      >>> config = default_config()
+      >>> config.loss.name = "sofmax"
+      >>> validate(config)
+      Traceback (most recent call last):
+      ...
+      ValueError: loss.name must be one of ...; got 'sofmax'. Did you mean 'softmax'?
+    """
+    loss, training, evaluation = config.loss, config.training, config.evaluation
+    _choice("data.source", config.data.source, data.SOURCES)
+    _choice("data.split", config.data.split, data.SPLITS)
+    _choice("data.cleaning", config.data.cleaning, ("clean", "keep", "error"))
+    _choice("model.name", config.model.name, models.MODELS)
+    _choice("model.similarity", config.model.similarity, ("auto", "cosine", "dot"))
+    _choice("loss.name", loss.name, losses.LOSSES)
+    _check_loss(config)
+    num_negatives(config)
+    _at_least("model.dim", config.model.dim, 1)
+    _at_least("training.batch_size", training.batch_size, 1)
+    _at_least("training.epochs", training.epochs, 0)
+    _at_least("training.learning_rate", training.learning_rate, 0, strict=True)
+    _at_least("training.weight_decay", training.weight_decay, 0)
+    _at_least("training.eval_every", training.eval_every, 1)
+    _at_least("training.patience", training.patience, 0)
+    _at_least("training.negative_alpha", training.negative_alpha, 0)
+    _at_least("training.clip_norm", training.clip_norm, 0)
+    for field, rate in (
+        ("training.false_negative_rate", training.false_negative_rate),
+        ("data.false_positive_rate", config.data.false_positive_rate),
+        ("data.marked_probability", config.data.marked_probability),
+    ):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
+    _choice(
+        "training.weight_decay_mode",
+        training.weight_decay_mode,
+        ("coupled", "decoupled", "batch"),
+    )
+    _choice("training.schedule", training.schedule, ("constant", "cosine"))
+    _choice("training.dtype", training.dtype, ("float32", "bfloat16"))
+    _choice("training.route", training.route, ("auto", "dense", "gather"))
+    _choice("evaluation.protocol", evaluation.protocol, PROTOCOLS)
+    if not evaluation.ks or any(int(k) < 1 for k in evaluation.ks):
+        raise ValueError(
+            f"evaluation.ks must be positive numbers; got {evaluation.ks!r}."
+        )
+    reported = [f"{m}@{k}" for m in evaluation.metrics for k in evaluation.ks]
+    _choice("evaluation.monitor", evaluation.monitor, reported)
+
+
+def _check_loss(config: config_dict.ConfigDict) -> None:
+    loss = config.loss
+    mode = threshold_mode(config)
+    if mode is None and loss.threshold_mode is not None:
+        raise ValueError(
+            f"loss.threshold_mode belongs to {', '.join(DRRL_MODES)};"
+            f" loss.name is {loss.name!r}."
+        )
+    if mode is not None:
+        _choice("loss.threshold_mode", mode, DRRL_MODES[loss.name])
+    takes = set(hyperparameters(loss.name))
+    if mode is not None:
+        takes |= {"gamma", "radius", "weight", "epsilon", "margin"}
+        if mode not in ("learned",):
+            takes -= set() if mode == "user" else {"epsilon", "margin"}
+        if loss.name == "drrl_tempered" and mode == "row":
+            takes -= {"radius", "weight"}
+    for name, _ in _hyperparameter_types():
+        if loss[name] is not None and name not in takes:
+            raise ValueError(
+                f"loss.{name} is not a hyperparameter of {loss.name!r}"
+                f"{'' if mode is None else f' in mode {mode!r}'}, which takes"
+                f" {', '.join(sorted(takes)) or 'none'}.{nearest(name, takes)}"
+            )
+    for name, bound, strict in (
+        ("gamma", 1, False),
+        ("radius", 0, False),
+        ("weight", 1, False),
+        ("temperature", 0, True),
+        ("pos_temperature", 0, True),
+        ("neg_temperature", 0, True),
+        ("score_temperature", 0, True),
+        ("weight_temperature", 0, True),
+        ("negative_weight", 0, False),
+    ):
+        if loss.get(name) is not None:
+            _at_least(f"loss.{name}", loss[name], bound, strict)
+    if mode in ("solved", "learned") or (mode == "user"):
+        if (loss.radius is None) == (loss.weight is None):
+            raise ValueError(
+                "Exactly one of loss.radius and loss.weight must be set for"
+                f" {loss.name!r} in mode {mode!r}; got {loss.radius!r} and"
+                f" {loss.weight!r}."
+            )
