@@ -1,0 +1,239 @@
+"""What every loss shares: static checks, masks, sampling weights, reduction.
+
+A loss is one formula over a row: a positive score and its negatives. ``Rows`` holds
+the scores in a form on which a formula needs no thought for masks: garbage replaced,
+a row without negatives made harmless, float16 and bfloat16 lifted to float32.
+"""
+
+import dataclasses
+import difflib
+import numbers
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+ReduceFn = Callable[..., jax.Array] | None
+
+
+def check_number(
+    name: str, value: object, *, above: float = -jnp.inf, least: float = -jnp.inf
+) -> None:
+    """Refuses a Python number outside its range; traced values are not looked at.
+
+    Args:
+      name: what to call it in the error.
+      value: a Python or NumPy number, or an array, which passes unchecked.
+      above: the number must be greater than this.
+      least: the number must be at least this.
+
+    Raises:
+      ValueError: one sentence with the range and the number.
+
+    Example:
+      >>> check_number("temperature", 0.0, above=0)
+      Traceback (most recent call last):
+      ...
+      ValueError: temperature must be greater than 0; got 0.0.
+    """
+    if not isinstance(value, numbers.Real):
+        return
+    number = float(value)
+    if not number > above:
+        raise ValueError(f"{name} must be greater than {above}; got {value}.")
+    if not number >= least:
+        raise ValueError(f"{name} must be at least {least}; got {value}.")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuses an unknown name, and says which valid one is nearest.
+
+    Example:
+      >>> check_choice("activation", "tan", ("tanh", "relu"))
+      Traceback (most recent call last):
+      ...
+      ValueError: activation must be one of tanh, relu; got 'tan' (nearest: 'tanh').
+    """
+    if value not in choices:
+        nearest = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"{name} must be one of {', '.join(choices)}; got {value!r} "
+            f"(nearest: {nearest!r})."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of one positive and its negatives, safe to compute with.
+
+    Attributes:
+      pos: ``[...]`` positive scores.
+      neg: ``[..., negatives]`` negative scores, 0 where masked.
+      where: ``[..., negatives]``, or ``None`` if every negative counts. A row without
+        any negative is shown as full, of zeros: its value is finite and is dropped.
+      valid: ``[...]``, the rows that have a negative; ``None`` if all have.
+      log_weights: ``[..., negatives]``, log of the importance weights, which average
+        one over a row's negatives; ``None`` if sampling was uniform.
+      dtype: the type of the result.
+    """
+
+    pos: jax.Array
+    neg: jax.Array
+    where: jax.Array | None
+    valid: jax.Array | None
+    log_weights: jax.Array | None
+    dtype: jnp.dtype
+
+    @property
+    def count(self) -> jax.Array:
+        """The number of negatives of each row, ``[...]`` or a scalar."""
+        if self.where is None:
+            return jnp.asarray(self.neg.shape[-1], self.neg.dtype)
+        return jnp.sum(self.where, axis=-1, dtype=self.neg.dtype)
+
+    @property
+    def probs(self) -> jax.Array | None:
+        """The base probabilities of a row's negatives; ``None`` if uniform."""
+        if self.log_weights is None:
+            return None
+        probs = jnp.exp(self.log_weights) / self.count[..., None]
+        return probs if self.where is None else jnp.where(self.where, probs, 0)
+
+    def parameter(self, name: str, value: ArrayLike, **limits: float) -> jax.Array:
+        """A hyperparameter, a scalar or one a row, checked and in the right type."""
+        return jnp.asarray(self.checked(name, value, **limits), self.pos.dtype)
+
+    def checked(self, name: str, value: ArrayLike, **limits: float) -> ArrayLike:
+        """The same with numbers kept as they are, for solvers that branch on them."""
+        check_number(name, value, **limits)
+        if isinstance(value, numbers.Real):
+            return float(value)
+        array = jnp.asarray(value, self.pos.dtype)
+        _check_broadcast(name, array.shape, "pos_scores", self.pos.shape)
+        return array
+
+    def per_negative(self, name: str, value: ArrayLike) -> jax.Array:
+        """A second array over the negatives, 0 where masked."""
+        array = jnp.asarray(value, self.neg.dtype)
+        if array.shape != self.neg.shape:
+            raise ValueError(
+                f"{name} must have the shape of neg_scores; got {array.shape}, "
+                f"neg_scores {self.neg.shape}."
+            )
+        return array if self.where is None else jnp.where(self.where, array, 0)
+
+    def mean(self, values: jax.Array) -> jax.Array:
+        """The weighted mean over a row's negatives, ``[..., negatives] -> [...]``."""
+        if self.log_weights is not None:
+            values = jnp.exp(self.log_weights) * values
+        return jnp.sum(values, axis=-1, where=self.where) / self.count
+
+    def logsumexp(self, values: jax.Array) -> jax.Array:
+        """Log of the weighted sum of exponentials, ``[..., negatives] -> [...]``."""
+        if self.log_weights is not None:
+            values = values + self.log_weights
+        return jax.nn.logsumexp(values, axis=-1, where=self.where)
+
+    def reduce(self, values: jax.Array, reduce_fn: ReduceFn) -> jax.Array:
+        """Drops the rows without negatives and reduces, accumulating in float32.
+
+        Where no row is left, the reducer sees zeros with every one in use, so a plain
+        ``jnp.mean`` or a partial of it gives 0 too, not NaN.
+        """
+        where = self.valid
+        if where is not None:
+            values = jnp.where(where, values, 0)
+            where = where | ~jnp.any(where)
+        if reduce_fn is not None:
+            values = reduce_fn(values, where=where)
+        return values.astype(self.dtype)
+
+
+def prepare(
+    pos_scores: ArrayLike,
+    neg_scores: ArrayLike,
+    where: ArrayLike | None = None,
+    log_q: ArrayLike | None = None,
+) -> Rows:
+    """Checks the arguments that every loss has and makes them safe.
+
+    Args:
+      pos_scores: ``[...]``.
+      neg_scores: ``[..., negatives]``.
+      where: ``[..., negatives]``, True = use.
+      log_q: log of the probability by which each negative was sampled, up to a
+        constant a row; broadcasts to ``neg_scores``.
+
+    Returns:
+      The rows.
+
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> rows = prepare(jnp.ones(2), jnp.ones((2, 3)), jnp.zeros((2, 3), bool))
+      >>> rows.valid.tolist(), rows.mean(rows.neg).tolist()
+      ([False, False], [0.0, 0.0])
+      >>> prepare(jnp.ones(4), jnp.ones((3, 7)))
+      Traceback (most recent call last):
+      ...
+      ValueError: neg_scores must be pos_scores plus a trailing axis; got pos_scores (4,), neg_scores (3, 7).
+    """  # noqa: E501
+    pos, neg = _as_float(pos_scores), _as_float(neg_scores)
+    if neg.ndim != pos.ndim + 1 or neg.shape[:-1] != pos.shape:
+        raise ValueError(
+            "neg_scores must be pos_scores plus a trailing axis; got pos_scores "
+            f"{pos.shape}, neg_scores {neg.shape}."
+        )
+    if neg.shape[-1] == 0:
+        raise ValueError(f"neg_scores must hold a negative a row; got {neg.shape}.")
+    dtype = jnp.promote_types(pos.dtype, neg.dtype)
+    compute = dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype("float32")
+    pos, neg = pos.astype(compute), neg.astype(compute)
+    valid = None
+    if where is not None:
+        where = jnp.asarray(where, bool)
+        if where.shape != neg.shape:
+            raise ValueError(
+                f"where must have the shape of neg_scores; got where {where.shape}, "
+                f"neg_scores {neg.shape}."
+            )
+        valid = jnp.any(where, axis=-1)
+        neg = jnp.where(where, neg, 0)
+        pos = jnp.where(valid, pos, 0)
+        where = where | ~valid[..., None]
+    log_weights = None
+    if log_q is not None:
+        log_q = jnp.asarray(log_q, compute)
+        _check_broadcast("log_q", log_q.shape, "neg_scores", neg.shape)
+        log_q = jnp.broadcast_to(log_q, neg.shape)
+        if where is not None and valid is not None:
+            # A masked entry's probability may be garbage, an empty row's too.
+            log_q = jnp.where(where & valid[..., None], log_q, 0)
+        total = jax.nn.logsumexp(-log_q, axis=-1, where=where, keepdims=True)
+        log_weights = -log_q - total
+    rows = Rows(pos, neg, where, valid, log_weights, dtype)
+    if log_weights is not None:
+        log_weights = log_weights + jnp.log(rows.count)[..., None]
+        rows = dataclasses.replace(rows, log_weights=log_weights)
+    return rows
+
+
+def _as_float(scores: ArrayLike) -> jax.Array:
+    array = jnp.asarray(scores)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+
+
+def _check_broadcast(
+    name: str, shape: tuple[int, ...], target_name: str, target: tuple[int, ...]
+) -> None:
+    fits = len(shape) <= len(target) and all(
+        have in (1, want) for have, want in zip(shape[::-1], target[::-1])
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} must broadcast to {target_name}; got {name} {shape}, "
+            f"{target_name} {target}."
+        )
