@@ -1,1 +1,41 @@
-"""Placeholder; see the modules."""
+"""Full-ranking evaluation, ranking metrics and significance tests."""
+
+from drrl_jax.evaluation.metrics import (
+    METRICS,
+    hit_at_k,
+    map_at_k,
+    mrr_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    ranking_metrics,
+    recall_at_k,
+)
+from drrl_jax.evaluation.plan import EvaluationPlan
+from drrl_jax.evaluation.ranking import (
+    Ranking,
+    evaluate,
+    evaluate_item_scores,
+    evaluate_scorer,
+    popularity_scores,
+    rank,
+    top_k,
+)
+
+__all__ = [
+    "METRICS",
+    "EvaluationPlan",
+    "Ranking",
+    "evaluate",
+    "evaluate_item_scores",
+    "evaluate_scorer",
+    "hit_at_k",
+    "map_at_k",
+    "mrr_at_k",
+    "ndcg_at_k",
+    "popularity_scores",
+    "precision_at_k",
+    "rank",
+    "ranking_metrics",
+    "recall_at_k",
+    "top_k",
+]

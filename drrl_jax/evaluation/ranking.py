@@ -1,0 +1,308 @@
+"""Full-ranking evaluation on the device.
+
+Every candidate item is scored for every user with a test item; nothing is sampled. A
+block of users at a time goes through four steps, one compiled program for all blocks:
+scores, exclusions written by index, an exact top-k, and a binary search of the listed
+items in the truth. Ties go to the lower item index.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drrl_jax.evaluation.metrics import check_metrics, ranking_metrics
+from drrl_jax.evaluation.plan import EvaluationPlan
+
+Scorer = Callable[[Any, jax.Array], jax.Array]
+
+# Two-stage selection needs catalogues this many times longer than the list to pay off,
+# and groups of this many items: measured by experiments/benchmarks/evaluation.py.
+_TWO_STAGE_RATIO = 64
+_GROUP = 8
+
+
+class Ranking(NamedTuple):
+    """Ranked lists of the evaluated users, in the order of ``plan.user_ids``.
+
+    Attributes:
+      items: ``[evaluated users, k]`` best first.
+      scores: ``[evaluated users, k]``; -inf where candidates ran out.
+      hits: ``[evaluated users, k]`` bool.
+    """
+
+    items: jax.Array
+    scores: jax.Array
+    hits: jax.Array
+
+
+def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """Exactly ``jax.lax.top_k``, faster on CPU for catalogues much longer than ``k``.
+
+    The largest score of each group of consecutive items is found first (a vectorised
+    maximum); the ``k`` items can only be in the ``k`` groups with the largest maxima,
+    so the serial selection sees ``num_items / 8`` and then ``8 k`` numbers. Ties go to
+    the lower index: equal maxima prefer the lower group, and the chosen groups are put
+    back in order before the second selection.
+
+    Args:
+      scores: ``[rows, items]``.
+      k: how many.
+
+    Returns:
+      Values and int32 indices, ``[rows, k]``, best first.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> values, items = top_k(jnp.array([[1.0, 3.0, 2.0, 3.0]]), 3)
+      >>> values.tolist(), items.tolist()
+      ([[3.0, 3.0, 2.0]], [[1, 3, 2]])
+    """
+    rows, num_items = scores.shape
+    if jax.default_backend() != "cpu" or num_items < _TWO_STAGE_RATIO * k:
+        return jax.lax.top_k(scores, k)
+    groups = -(-num_items // _GROUP)
+    padding = groups * _GROUP - num_items
+    padded = jnp.pad(scores, ((0, 0), (0, padding)), constant_values=-jnp.inf)
+    padded = padded.reshape(rows, groups, _GROUP)
+    _, chosen = jax.lax.top_k(padded.max(-1), k)
+    chosen = jnp.sort(chosen, -1)
+    candidates = jnp.take_along_axis(padded, chosen[:, :, None], 1)
+    values, places = jax.lax.top_k(candidates.reshape(rows, k * _GROUP), k)
+    group, offset = places // _GROUP, places % _GROUP
+    return values, jnp.take_along_axis(chosen, group, 1) * _GROUP + offset
+
+
+def _relevant(plan: EvaluationPlan, users: jax.Array, items: jax.Array) -> jax.Array:
+    """Whether each of ``items [rows, k]`` is in the truth of ``users [rows]``."""
+    low = jnp.broadcast_to(plan.indptr[users][:, None], items.shape)
+    end = plan.indptr[users + 1][:, None]
+    high = jnp.broadcast_to(end, items.shape)
+    last = len(plan.indices) - 1
+    # The first entry that is not below the item lies in [low, high].
+    for _ in range(plan.max_relevant.bit_length()):
+        middle = (low + high) // 2
+        below = (low < high) & (plan.indices[jnp.minimum(middle, last)] < items)
+        low, high = jnp.where(below, middle + 1, low), jnp.where(below, high, middle)
+    return (low < end) & (plan.indices[jnp.minimum(low, last)] == items)
+
+
+@functools.partial(jax.jit, static_argnames=("scorer", "k"))
+def _rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
+    """:func:`rank` without its checks."""
+
+    def one_block(block: tuple[jax.Array, jax.Array, jax.Array]) -> Ranking:
+        users, rows, items = block
+        scores = scorer(inputs, users).astype(jnp.float32)
+        if scores.shape != (len(users), plan.num_items):
+            raise ValueError(
+                f"scorer must return ({len(users)}, {plan.num_items}) scores; got "
+                f"{scores.shape}."
+            )
+        if plan.masked is not None:
+            scores = jnp.where(plan.masked, -jnp.inf, scores)
+        scores = scores.at[rows, items].set(-jnp.inf, mode="drop")
+        values, best = top_k(scores, k)
+        hits = _relevant(plan, users, best) & (values > -jnp.inf)
+        return Ranking(best, values, hits)
+
+    blocks = jax.lax.map(one_block, (plan.users, plan.rows, plan.items))
+    return Ranking(*(x.reshape(-1, k)[plan.position] for x in blocks))
+
+
+def rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
+    """Ranked lists of the users of a plan.
+
+    Args:
+      scorer: ``scorer(inputs, users [block]) -> [block, num_items]``, a function that
+        lives as long as the program (it is a key of the compilation cache).
+      inputs: arrays for ``scorer``, any pytree.
+      plan: users, candidates and truth.
+      k: length of the lists; ``num_items`` if that is smaller.
+
+    Returns:
+      The lists.
+
+    Raises:
+      FloatingPointError: a score is NaN.
+    """
+    ranking = _rank(scorer, inputs, plan, min(k, plan.num_items))
+    # NaN sorts above everything, so that any NaN of a row stands first.
+    if bool(jnp.isnan(ranking.scores[:, 0]).any()):
+        raise FloatingPointError("scores must be numbers; some user has a NaN score.")
+    return ranking
+
+
+def _dot(inputs: tuple[jax.Array, jax.Array], users: jax.Array) -> jax.Array:
+    """Inner products; full float32 also on hardware that rounds matmul inputs."""
+    user_emb, item_emb = inputs
+    return jnp.matmul(
+        user_emb[users],
+        item_emb.T,
+        precision=jax.lax.Precision.HIGHEST,
+        preferred_element_type=jnp.float32,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("ks", "metrics"))
+def _metrics(
+    hits: jax.Array,
+    num_relevant: jax.Array,
+    ks: tuple[int, ...],
+    metrics: tuple[str, ...],
+) -> dict[str, jax.Array]:
+    """:func:`ranking_metrics`, compiled."""
+    return ranking_metrics(hits, num_relevant, ks, metrics)
+
+
+def evaluate_scorer(
+    scorer: Scorer,
+    inputs: Any,
+    plan: EvaluationPlan,
+    *,
+    ks: Sequence[int] = (20,),
+    metrics: Sequence[str] = ("recall", "ndcg"),
+    per_user: bool = False,
+) -> dict[str, Any]:
+    """Ranking metrics of a model that scores whole rows of the catalogue itself.
+
+    Args:
+      scorer: as in :func:`rank`.
+      inputs: arrays for ``scorer``.
+      plan: users, candidates and truth.
+      ks: cut-offs, all from one ranking.
+      metrics: names in :data:`drrl_jax.evaluation.METRICS`.
+      per_user: return the values of each user instead of the means.
+
+    Returns:
+      ``{"recall@20": …}``: Python floats, means over the users with a test item, summed
+      in float64 over users (never a mean of batch means); or with ``per_user`` float32
+      arrays in the order of ``plan.user_ids``.
+
+    Raises:
+      ValueError: unknown metric or impossible cut-off.
+      FloatingPointError: a score is NaN.
+    """
+    ks, metrics = tuple(int(k) for k in ks), tuple(metrics)
+    check_metrics(ks, metrics)
+    ranking = rank(scorer, inputs, plan, max(ks))
+    values = jax.device_get(_metrics(ranking.hits, plan.num_relevant, ks, metrics))
+    # jit returns dictionaries in sorted order; the caller's order reads better.
+    values = {f"{m}@{k}": values[f"{m}@{k}"] for m in metrics for k in ks}
+    if per_user:
+        return values
+    return {name: float(v.mean(dtype=np.float64)) for name, v in values.items()}
+
+
+def evaluate(
+    user_emb: jax.Array,
+    item_emb: jax.Array,
+    plan: EvaluationPlan,
+    *,
+    ks: Sequence[int] = (20,),
+    metrics: Sequence[str] = ("recall", "ndcg"),
+    per_user: bool = False,
+) -> dict[str, Any]:
+    """Full-ranking metrics of embeddings under inner-product scores.
+
+    Args:
+      user_emb: ``[num_users, dim]``. The caller normalises for cosine scores.
+      item_emb: ``[num_items, dim]``.
+      plan: users, candidates and truth.
+      ks: cut-offs, all from one ranking.
+      metrics: names in :data:`drrl_jax.evaluation.METRICS`.
+      per_user: return the values of each user instead of the means.
+
+    Returns:
+      As :func:`evaluate_scorer`.
+
+    Raises:
+      ValueError: shapes that do not fit the plan, unknown metric, impossible cut-off.
+      FloatingPointError: a score is NaN.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np
+      >>> from drrl_jax.data.interactions import Csr
+      >>> truth = Csr(indptr=np.array([0, 1, 2]), indices=np.array([2, 0]))
+      >>> train = Csr(indptr=np.array([0, 1, 1]), indices=np.array([0]))
+      >>> plan = EvaluationPlan.build(truth, num_items=3, exclude=train)
+      >>> users, items = jnp.array([[1.0], [-1.0]]), jnp.array([[3.0], [1.0], [2.0]])
+      >>> evaluate(users, items, plan, ks=(1, 3), metrics=("recall",))
+      {'recall@1': 0.5, 'recall@3': 1.0}
+    """
+    users, items = user_emb.shape, item_emb.shape
+    if len(users) != 2 or users != (plan.num_users, items[-1]):
+        raise ValueError(
+            f"user_emb must be ({plan.num_users}, dim) with the dim of item_emb; got "
+            f"user_emb {users}, item_emb {items}."
+        )
+    if items != (plan.num_items, users[-1]):
+        raise ValueError(f"item_emb must be ({plan.num_items}, dim); got {items}.")
+    return evaluate_scorer(
+        _dot, (user_emb, item_emb), plan, ks=ks, metrics=metrics, per_user=per_user
+    )
+
+
+def _same_for_all(item_scores: jax.Array, users: jax.Array) -> jax.Array:
+    """One score an item, whoever the user."""
+    return jnp.broadcast_to(item_scores, (len(users), len(item_scores)))
+
+
+def evaluate_item_scores(
+    item_scores: jax.Array,
+    plan: EvaluationPlan,
+    *,
+    ks: Sequence[int] = (20,),
+    metrics: Sequence[str] = ("recall", "ndcg"),
+    per_user: bool = False,
+) -> dict[str, Any]:
+    """Metrics of one ranking for everybody, such as :func:`popularity_scores`.
+
+    Args:
+      item_scores: ``[num_items]``.
+      plan: users, candidates and truth.
+      ks: cut-offs, all from one ranking.
+      metrics: names in :data:`drrl_jax.evaluation.METRICS`.
+      per_user: return the values of each user instead of the means.
+
+    Returns:
+      As :func:`evaluate_scorer`.
+
+    Example:
+      >>> import numpy as np
+      >>> from drrl_jax.data.interactions import Csr
+      >>> truth = Csr(indptr=np.array([0, 1]), indices=np.array([1]))
+      >>> plan = EvaluationPlan.build(truth, num_items=3)
+      >>> scores = popularity_scores(np.array([1, 1, 2]), num_items=3)
+      >>> evaluate_item_scores(scores, plan, ks=(1,))
+      {'recall@1': 1.0, 'ndcg@1': 1.0}
+    """
+    return evaluate_scorer(
+        _same_for_all,
+        jnp.asarray(item_scores),
+        plan,
+        ks=ks,
+        metrics=metrics,
+        per_user=per_user,
+    )
+
+
+def popularity_scores(items: np.ndarray, num_items: int) -> jax.Array:
+    """How often each item occurs among the training interactions.
+
+    Args:
+      items: ``[interactions]`` item ids.
+      num_items: length of the result.
+
+    Returns:
+      ``[num_items]`` float32 counts.
+
+    Example:
+      >>> import numpy as np
+      >>> popularity_scores(np.array([2, 0, 2]), num_items=4).tolist()
+      [1.0, 0.0, 2.0, 0.0]
+    """
+    return jnp.asarray(np.bincount(items, minlength=num_items), jnp.float32)

@@ -1,0 +1,172 @@
+"""Full-ranking evaluation against brute force on the host."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from drrl_jax import evaluation
+from drrl_jax.data.interactions import Csr
+from drrl_jax.evaluation import METRICS, EvaluationPlan, evaluate, ranking_metrics
+
+KS, NAMES = (1, 5, 10), tuple(METRICS)
+
+
+def csr(matrix):
+    indptr = np.concatenate([[0], matrix.sum(-1).cumsum()]).astype(np.int32)
+    return Csr(indptr=indptr, indices=np.nonzero(matrix)[1].astype(np.int32))
+
+
+def problem(seed=0, num_users=47, num_items=83, dim=3, density=0.1):
+    """Integer embeddings, so that scores are exact and full of ties."""
+    rng = np.random.default_rng(seed)
+    users = rng.integers(-2, 3, (num_users, dim)).astype(np.float32)
+    items = rng.integers(-2, 3, (num_items, dim)).astype(np.float32)
+    truth = rng.random((num_users, num_items)) < density / 2
+    train = rng.random((num_users, num_items)) < density * 4 * rng.random(
+        (num_users, 1)
+    )
+    truth[::7] = False  # users that don't count
+    train[3], train[4] = False, True  # nothing excluded, everything excluded
+    return users, items, truth, train
+
+
+def brute_force(scores, truth, excluded, ks=KS, names=NAMES):
+    scores = np.where(excluded, -np.inf, scores)
+    order = np.argsort(-scores, axis=-1, kind="stable")
+    hits = np.take_along_axis(truth & ~excluded, order, -1)
+    keep = truth.any(-1)
+    values = ranking_metrics(hits[keep], truth.sum(-1)[keep], ks, names)
+    return {name: np.asarray(v) for name, v in values.items()}
+
+
+@pytest.mark.parametrize("block", [1, 8, None])
+def test_equals_brute_force_whatever_the_block(block):
+    users, items, truth, train = problem()
+    plan = EvaluationPlan.build(
+        csr(truth), num_items=83, exclude=csr(train), block=block
+    )
+    assert plan.user_ids.tolist() == np.flatnonzero(truth.any(-1)).tolist()
+    expected = brute_force(users @ items.T, truth, train)
+    each = evaluate(users, items, plan, ks=KS, metrics=NAMES, per_user=True)
+    means = evaluate(users, items, plan, ks=KS, metrics=NAMES)
+    assert list(each) == list(means) == list(expected)
+    for name, value in expected.items():
+        assert_allclose(each[name], value, atol=1e-7, err_msg=name)
+        assert means[name] == pytest.approx(value.mean(dtype=np.float64), abs=1e-9)
+        assert isinstance(means[name], float)
+
+
+def test_several_exclusions_and_an_item_mask():
+    users, items, truth, train = problem(1)
+    valid = problem(2)[2]
+    mask = np.random.default_rng(3).random(83) < 0.7
+    plan = EvaluationPlan.build(
+        csr(truth), num_items=83, exclude=(csr(train), csr(valid)), item_mask=mask
+    )
+    values = evaluate(users, items, plan, ks=KS, metrics=NAMES, per_user=True)
+    expected = brute_force(users @ items.T, truth, train | valid | ~mask)
+    for name in expected:
+        assert_allclose(values[name], expected[name], atol=1e-7, err_msg=name)
+
+
+def test_lists_longer_than_the_catalogue():
+    users, items, truth, train = problem(4, num_users=9, num_items=12, density=0.5)
+    plan = EvaluationPlan.build(csr(truth), num_items=12, exclude=csr(train))
+    values = evaluate(users, items, plan, ks=(50,), metrics=NAMES, per_user=True)
+    expected = brute_force(users @ items.T, truth, train, ks=(50,))
+    for name in expected:
+        assert_allclose(values[name], expected[name], atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("num_items", [640, 643, 1000])
+def test_two_stage_selection_is_exact_with_ties(num_items):
+    rng = np.random.default_rng(5)
+    scores = rng.integers(0, 12, (64, num_items)).astype(np.float32)
+    scores[:8] = 1.0
+    scores[8:16, 20:] = -np.inf
+    select = jax.jit(evaluation.top_k, static_argnums=1)
+    values, items = select(scores, 10)
+    assert_allclose(items, np.argsort(-scores, axis=-1, kind="stable")[:, :10])
+    assert_allclose(values, np.take_along_axis(scores, np.asarray(items), -1))
+
+
+def test_relabelling_items_and_users_changes_nothing():
+    rng = np.random.default_rng(6)
+    _, _, truth, train = problem(6)
+    users = rng.normal(size=(47, 4)).astype(np.float32)
+    items = rng.normal(size=(83, 4)).astype(np.float32)
+    p, q = rng.permutation(47), rng.permutation(83)
+
+    def run(u, i, t, e):
+        plan = EvaluationPlan.build(csr(t), num_items=83, exclude=csr(e))
+        return evaluate(u, i, plan, ks=KS, metrics=NAMES)
+
+    before = run(users, items, truth, train)
+    after = run(users[p], items[q], truth[p][:, q], train[p][:, q])
+    assert before == pytest.approx(after, abs=1e-7)
+
+
+def test_popularity_ranks_by_training_count():
+    _, _, truth, train = problem(7)
+    plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(train))
+    scores = evaluation.popularity_scores(np.nonzero(train)[1], 83)
+    assert_allclose(scores, train.sum(0))
+    values = evaluation.evaluate_item_scores(scores, plan, ks=KS, metrics=NAMES)
+    expected = brute_force(np.broadcast_to(scores, truth.shape), truth, train)
+    for name in expected:
+        assert values[name] == pytest.approx(expected[name].mean(), abs=1e-6)
+
+
+def test_one_compilation_serves_a_plan():
+    users, items, truth, train = problem(8)
+    plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(train), block=5)
+    traces = []
+
+    def scorer(inputs, rows):
+        traces.append(rows.shape)
+        return inputs[0][rows] @ inputs[1].T
+
+    for scale in (1.0, 2.0):
+        inputs = (jnp.asarray(users) * scale, jnp.asarray(items))
+        evaluation.evaluate_scorer(scorer, inputs, plan, ks=(5,))
+    assert len(set(traces)) == 1 and len(traces) <= 2
+
+
+def test_blocks_share_the_exclusions_evenly():
+    _, _, truth, _ = problem(9, num_users=400)
+    heavy = np.zeros((400, 83), bool)
+    heavy[:40, :50] = True
+    plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(heavy), block=20)
+    counted = heavy[truth.any(-1)].sum()
+    assert plan.rows.size <= 1.5 * counted
+
+
+def test_nan_scores_are_an_error_and_not_a_ranking():
+    users, items, truth, train = problem(10)
+    plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(train))
+    items[17, 1] = np.nan
+    with pytest.raises(FloatingPointError, match="NaN"):
+        evaluate(users, items, plan)
+
+
+def test_what_does_not_fit_is_refused():
+    users, items, truth, train = problem(11)
+    build = EvaluationPlan.build
+    with pytest.raises(ValueError, match="all 47 rows are empty"):
+        build(csr(truth & False), num_items=83)
+    with pytest.raises(ValueError, match=r"truth must hold items in \[0, 50\)"):
+        build(csr(truth), num_items=50)
+    with pytest.raises(ValueError, match=r"exclude\[0\] must have 47 rows.*got 40"):
+        build(csr(truth), num_items=83, exclude=csr(train[:40]))
+    with pytest.raises(ValueError, match=r"item_mask must be \(83,\); got \(5,\)"):
+        build(csr(truth), num_items=83, item_mask=np.ones(5, bool))
+    twice = Csr(indptr=np.array([0, 2]), indices=np.array([3, 3]))
+    with pytest.raises(ValueError, match="twice"):
+        build(twice, num_items=83)
+    plan = build(csr(truth), num_items=83)
+    with pytest.raises(ValueError, match=r"user_emb must be \(47, dim\)"):
+        evaluate(users[:3], items, plan)
+    with pytest.raises(ValueError, match=r"item_emb must be \(83, dim\)"):
+        evaluate(users, items[:3], plan)
