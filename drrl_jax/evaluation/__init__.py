@@ -20,18 +20,30 @@ from drrl_jax.evaluation.ranking import (
     rank,
     top_k,
 )
+from drrl_jax.evaluation.significance import (
+    Comparison,
+    PairedTests,
+    compare,
+    holm,
+    paired_tests,
+)
 
 __all__ = [
     "METRICS",
+    "Comparison",
     "EvaluationPlan",
+    "PairedTests",
     "Ranking",
+    "compare",
     "evaluate",
     "evaluate_item_scores",
     "evaluate_scorer",
     "hit_at_k",
+    "holm",
     "map_at_k",
     "mrr_at_k",
     "ndcg_at_k",
+    "paired_tests",
     "popularity_scores",
     "precision_at_k",
     "rank",
