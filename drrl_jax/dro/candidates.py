@@ -1,0 +1,103 @@
+"""Candidates of a row in the form that every function of this package works in."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+
+class Candidates(NamedTuple):
+    """Scores and base probabilities of rows, with masked entries neutralised.
+
+    Attributes:
+      distance: ``best - values``, at least 0, and 0 where masked. [..., n]
+      probs: base probabilities, summing to 1 over the used entries of a row, 0 where
+        masked (and all 0 in a row with nothing to use). [..., n]
+      best: the largest used value of a row, 0 in a row with nothing to use. [...]
+      used: the entries that count: not masked, of positive probability. [..., n]
+    """
+
+    distance: Array
+    probs: Array
+    best: Array
+    used: Array
+
+
+def output_dtype(values: ArrayLike) -> jnp.dtype:
+    """The type that a function of ``values`` returns: its own if it is floating."""
+    return (
+        jnp.result_type(values, jnp.zeros((), jnp.bfloat16))
+        if jnp.issubdtype(jnp.result_type(values), jnp.floating)
+        else jnp.dtype(jnp.result_type(float))
+    )
+
+
+def working_dtype(values: ArrayLike) -> jnp.dtype:
+    """The type to compute in: float32, or float64 for float64 values."""
+    return jnp.promote_types(output_dtype(values), jnp.float32)
+
+
+def candidates(
+    values: ArrayLike, probs: ArrayLike | None, where: ArrayLike | None
+) -> Candidates:
+    """Checks shapes and turns scores into distances from the best used one.
+
+    Args:
+      values: scores. [..., n]
+      probs: nonnegative base weights, uniform if ``None``; normalised here over the
+        used entries. Broadcasts to ``values``.
+      where: which entries to use, all if ``None``. Broadcasts to ``values``.
+
+    Returns:
+      The rows' `Candidates`, in the working type.
+
+    Raises:
+      ValueError: if ``values`` has no axis or no entry, or if ``probs`` or ``where``
+        does not broadcast to it.
+    """
+    shape = jnp.shape(values)
+    if not shape or not shape[-1]:
+        raise ValueError(f"values must be [..., n] with n at least 1; got {shape}.")
+    for name, other in (("probs", probs), ("where", where)):
+        if other is not None and not _broadcasts(jnp.shape(other), shape):
+            raise ValueError(
+                f"{name} must broadcast to values; got values {shape}, "
+                f"{name} {jnp.shape(other)}."
+            )
+    dtype = working_dtype(values)
+    scores = jnp.asarray(values).astype(dtype)
+    if probs is None and where is None:
+        used = jnp.ones(shape, bool)
+        base = jnp.full(shape, 1 / shape[-1], dtype)
+    else:
+        base = jnp.ones((), dtype) if probs is None else jnp.asarray(probs, dtype)
+        mask = True if where is None else jnp.asarray(where, bool)
+        # Entries of zero probability can hold no weight: they are deleted as well.
+        used = jnp.broadcast_to(mask & (base > 0), shape)
+        base = jnp.where(used, base, 0)
+        total = jnp.sum(base, axis=-1, keepdims=True)
+        base = base / jnp.where(total > 0, total, 1)
+    # Masked entries may hold anything, so they leave before any arithmetic.
+    scores = jnp.where(used, scores, 0)
+    best = jnp.max(scores, axis=-1, initial=-jnp.inf, where=used)
+    best = jnp.where(jnp.any(used, axis=-1), best, 0)
+    distance = jnp.where(used, best[..., None] - scores, 0)
+    return Candidates(distance, base, best, used)
+
+
+def rows(x: ArrayLike, name: str, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    """``x`` broadcast to one number a row, ``shape`` being that of the scores."""
+    if not _broadcasts(jnp.shape(x), shape[:-1]):
+        raise ValueError(
+            f"{name} must broadcast to the rows of values; got values {shape}, "
+            f"{name} {jnp.shape(x)}."
+        )
+    return jnp.broadcast_to(lax.convert_element_type(jnp.asarray(x), dtype), shape[:-1])
+
+
+def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    try:
+        return jnp.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
