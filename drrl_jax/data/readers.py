@@ -1,0 +1,244 @@
+"""Files and directories of interactions: found, read, given dense ids."""
+
+import dataclasses
+import gzip
+import pathlib
+import re
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from drrl_jax.data.interactions import Interactions
+from drrl_jax.data.parsing import Columns, parse
+
+PARTS = ("train", "valid", "test")
+_SUFFIXES = (".txt", ".tsv", ".csv", ".inter", ".dat", ".data")
+_NAMES = {
+    "train": r"train|training",
+    "valid": r"valid|val|validation|dev",
+    "test": r"test|testing",
+}
+_UNSPLIT = r".*\.inter|ratings\.(dat|csv)|u\.data|interactions\..*"
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Interactions read from files, under dense ids.
+
+    Attributes:
+      parts: ``{"train": …, "valid": …, "test": …}`` as given, or ``{"all": …}``.
+      user_ids: original id of each dense user id, ascending.
+      item_ids: original id of each dense item id, ascending.
+      notes: what reading left out, in words.
+    """
+
+    parts: dict[str, Interactions]
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def read(
+    path: str | pathlib.Path,
+    *,
+    format: str = "auto",
+    ids: str = "auto",
+    min_rating: float | None = None,
+) -> Files:
+    """Read a file, or a directory with ``train``/``valid``/``test`` files or one file.
+
+    Original ids are mapped to dense ids in ascending order over all parts, so files
+    whose ids are dense already keep them.
+
+    Args:
+      path: a file of any format of ``drrl_jax.data.formats``, maybe ``.gz``, or a
+        directory of such files.
+      format: the format of every file, or ``"auto"``.
+      ids: ``"integer"``, ``"string"`` or ``"auto"``, see ``parse``.
+      min_rating: keep only interactions rated at least this.
+
+    Returns:
+      ``Files``.
+
+    Raises:
+      FileNotFoundError: if there is nothing at ``path``.
+      ValueError: if no or too many files fit, or a file is malformed.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> from drrl_jax.data import read
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder) / "ratings.dat"
+      ...     _ = path.write_text("7::30::5::978300760\\n9::10::2::978302109\\n")
+      ...     files = read(path, min_rating=3)
+      >>> files.parts["all"].items.tolist(), files.item_ids.tolist()
+      ([0], [30])
+    """
+    found = find_parts(path)
+    columns = {
+        part: parse(read_bytes(file), str(file), format=format, ids=ids)
+        for part, file in found.items()
+    }
+    notes: tuple[str, ...] = ()
+    if min_rating is not None:
+        columns, notes = _threshold(columns, min_rating, found)
+    return densify(columns, notes)
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+    """The file's bytes, decompressed if it is gzip (told by content, not by name).
+
+    Raises:
+      ValueError: if the gzip stream is damaged.
+
+    Example:
+      >>> import gzip, pathlib, tempfile
+      >>> from drrl_jax.data.readers import read_bytes
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder) / "a.txt.gz"
+      ...     _ = path.write_bytes(gzip.compress(b"0 1"))
+      ...     read_bytes(path)
+      b'0 1'
+    """
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            return gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(
+                f"{path}: expected a whole gzip file, got a damaged one ({error})."
+            ) from None
+    if content[:4] == b"PK\x03\x04":
+        raise ValueError(f"{path}: expected text or gzip, got a zip; unpack it first.")
+    return content
+
+
+def find_parts(path: str | pathlib.Path) -> dict[str, pathlib.Path]:
+    """Which file holds which part: ``{"train": …, "test": …}`` or ``{"all": …}``.
+
+    In a directory, files named for ``train``, ``valid`` (``val``, ``validation``,
+    ``dev``) and ``test``, alone or set off by ``.``, ``_`` or ``-``, are a split; else
+    it must hold one file of interactions (``*.inter``, ``ratings.dat``,
+    ``ratings.csv``, ``u.data``, ``interactions.*``, or whatever text file is alone).
+
+    Raises:
+      FileNotFoundError: if there is nothing at ``path``.
+      ValueError: if no file, or more than one, could be meant.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> from drrl_jax.data.readers import find_parts
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     for name in ("train_data.txt", "test.txt.gz", "summary.txt"):
+      ...         _ = (pathlib.Path(folder) / name).write_text("0 1")
+      ...     {part: file.name for part, file in find_parts(folder).items()}
+      {'train': 'train_data.txt', 'test': 'test.txt.gz'}
+    """
+    path = pathlib.Path(path).expanduser()
+    if path.is_file():
+        return {"all": path}
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"expected a file or directory of interactions at {path}, got nothing there"
+            f" (the nearest that exists is {_nearest(path)})."
+        )
+    files = [f for f in sorted(path.iterdir()) if f.is_file() and _stem(f)]
+    parts: dict[str, pathlib.Path] = {}
+    for part, names in _NAMES.items():
+        pattern = rf"(.*[._-])?({names})([._-].*)?"
+        fits = [f for f in files if re.fullmatch(pattern, _stem(f))]
+        if fits:
+            parts[part] = _only(fits, path, f"one {part} file")
+    if parts:
+        if {"train", "test"} <= set(parts):
+            return parts
+        missing = ({"train", "test"} - set(parts)).pop()
+        raise ValueError(
+            f"{path}: expected a {missing} file beside {_names(parts.values())}, "
+            f"got only {_names(files)}."
+        )
+    known = [f for f in files if re.fullmatch(_UNSPLIT, f.name.removesuffix(".gz"))]
+    return {"all": _only(known or files, path, "train and test files, or one file")}
+
+
+def densify(columns: Mapping[str, Columns], notes: tuple[str, ...] = ()) -> Files:
+    """Replace original ids by their rank among all ids of all parts.
+
+    Example:
+      >>> import numpy as np
+      >>> from drrl_jax.data.parsing import Columns
+      >>> from drrl_jax.data.readers import densify
+      >>> files = densify({"all": Columns(np.array(["b", "a"]), np.array([7, 7]))})
+      >>> files.parts["all"].users.tolist(), files.user_ids.tolist()
+      ([1, 0], ['a', 'b'])
+    """
+    sizes = np.cumsum([len(c) for c in columns.values()])[:-1]
+    user_ids, users = _rank([c.users for c in columns.values()])
+    item_ids, items = _rank([c.items for c in columns.values()])
+    parts = {
+        part: Interactions(u, i, c.timestamps, c.ratings)
+        for (part, c), u, i in zip(
+            columns.items(), np.split(users, sizes), np.split(items, sizes)
+        )
+    }
+    return Files(parts, user_ids, item_ids, notes)
+
+
+def _rank(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values, ascending, and where each value stands among them."""
+    if any(a.dtype.kind == "U" for a in arrays):
+        arrays = [a.astype(str) for a in arrays]
+    values = np.concatenate(arrays)
+    if values.dtype.kind == "i" and len(values) and values.max() < 4 * len(values):
+        # ids that are nearly dense need no sort
+        present = np.zeros(values.max() + 1, bool)
+        present[values] = True
+        return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
+    return np.unique(values, return_inverse=True)
+
+
+def _threshold(
+    columns: dict[str, Columns], min_rating: float, files: dict[str, pathlib.Path]
+) -> tuple[dict[str, Columns], tuple[str, ...]]:
+    kept = {}
+    for part, table in columns.items():
+        if table.ratings is None:
+            raise ValueError(
+                f"min_rating={min_rating} needs a rating column; "
+                f"{files[part]} has none."
+            )
+        kept[part] = table.select(table.ratings >= min_rating)
+    before = sum(map(len, columns.values()))
+    after = sum(map(len, kept.values()))
+    if not after:
+        raise ValueError(
+            f"min_rating must leave interactions; got {min_rating}, above all ratings "
+            f"of {_names(files.values())}."
+        )
+    note = f"ratings of at least {min_rating:g}: {after:,} of {before:,} interactions"
+    return kept, (note,)
+
+
+def _stem(file: pathlib.Path) -> str:
+    """Lower-case name without suffixes, or ``""`` if it cannot be interactions."""
+    name = file.name.lower().removesuffix(".gz")
+    for suffix in _SUFFIXES:
+        if name.endswith(suffix) and not re.match(r"readme|summary|\.", name):
+            return name.removesuffix(suffix)
+    return ""
+
+
+def _only(files: list[pathlib.Path], path: pathlib.Path, what: str) -> pathlib.Path:
+    if len(files) == 1:
+        return files[0]
+    got = _names(files) if files else "none ending in " + ", ".join(_SUFFIXES)
+    raise ValueError(f"{path}: expected {what}, got {got}.")
+
+
+def _names(files) -> str:
+    return ", ".join(file.name for file in files)
+
+
+def _nearest(path: pathlib.Path) -> pathlib.Path:
+    return next(p for p in path.absolute().parents if p.exists())
