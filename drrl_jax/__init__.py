@@ -1,3 +1,12 @@
-"""Distributionally robust recommender losses in JAX."""
+"""Distributionally robust recommender losses in JAX.
+
+The layers, lowest first: ``dro`` (worst cases over Rényi balls), ``losses`` (scores to
+numbers), ``scores`` and ``models`` (embeddings to scores), ``data``, ``evaluation``, and
+``training`` on top. Imports run one way.
+"""
+
+from drrl_jax import data, dro, evaluation, losses, models, scores, training
 
 __version__ = "0.1.0"
+
+__all__ = ["data", "dro", "evaluation", "losses", "models", "scores", "training"]

@@ -1,1 +1,45 @@
-"""Placeholder; see the modules."""
+"""Training: config, objective, one-scan epochs, checkpoints, the loop."""
+
+from drrl_jax.training.baselines import BASELINES, popularity, run_with_baselines
+from drrl_jax.training.build import Parts, build, init_state, load_dataset
+from drrl_jax.training.cache import enable_compilation_cache
+from drrl_jax.training.checkpoint import Checkpointer, CheckpointError
+from drrl_jax.training.epoch import jit_epoch
+from drrl_jax.training.config import default_config, validate
+from drrl_jax.training.loop import NonFiniteLossError, evaluate_state, fit, run
+from drrl_jax.training.objective import Batch, Objective
+from drrl_jax.training.state import DeviceData, TrainState
+
+# What a user's input or machine can cause; the command line shows it as one sentence.
+EXPECTED_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    AttributeError,
+    NonFiniteLossError,
+    CheckpointError,
+)
+
+__all__ = [
+    "BASELINES",
+    "EXPECTED_ERRORS",
+    "Batch",
+    "CheckpointError",
+    "Checkpointer",
+    "DeviceData",
+    "NonFiniteLossError",
+    "Objective",
+    "Parts",
+    "TrainState",
+    "build",
+    "default_config",
+    "enable_compilation_cache",
+    "evaluate_state",
+    "fit",
+    "init_state",
+    "jit_epoch",
+    "load_dataset",
+    "popularity",
+    "run",
+    "run_with_baselines",
+    "validate",
+]

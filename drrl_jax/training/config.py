@@ -12,12 +12,17 @@ from drrl_jax import data, losses, models
 SUPPLIED = frozenset(
     "where reduce_fn log_q quantile threshold users hardness variables".split()
 )
-THRESHOLD_MODES = ("solved", "learned", "user")
-# The losses a threshold mode turns the name into, and the modes a name allows.
+# The threshold modes that a loss allows, its default first.
 DRRL_MODES = {
     "drrl": ("solved", "learned", "user"),
     "drrl_dual": ("learned", "user"),
     "drrl_tempered": ("row", "user"),
+}
+# What a loss of the DrRL family takes where the config sets nothing.
+DRRL_DEFAULTS = {
+    "drrl": {"gamma": 1.5, "radius": 1.0},
+    "drrl_dual": {"gamma": 2.0, "weight": 2.0, "epsilon": 0.0, "margin": 1.0},
+    "drrl_tempered": {"gamma": 1.5, "temperature": 0.3, "radius": 1.0},
 }
 DOT_PRODUCT_LOSSES = frozenset({"bpr", "bce", "mse"})
 PROTOCOLS = ("strict", "benchmark", "drrl")
@@ -47,7 +52,6 @@ def default_config() -> config_dict.ConfigDict:
                 "core": 0,
                 "seed": 0,
                 "false_positive_rate": 0.0,
-                "marked_probability": 0.0,
             },
             "model": {
                 "name": "mf",
@@ -107,9 +111,6 @@ def default_config() -> config_dict.ConfigDict:
             "baselines": (),
         }
     )
-    # A gamma of 1, of 2 or of inf are all floats to the user.
-    config.loss.gamma = 1.5
-    config.loss.temperature = 0.3
     config.lock()
     return config
 
@@ -141,7 +142,8 @@ def nearest(value: str, valid: Any) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _choice(field: str, value: Any, valid: Any) -> None:
+def choice(field: str, value: Any, valid: Any) -> None:
+    """Raises unless ``value`` is one of ``valid``; names the nearest."""
     if value not in valid:
         names = ", ".join(map(str, valid))
         raise ValueError(
@@ -204,12 +206,12 @@ def validate(config: config_dict.ConfigDict) -> None:
       ValueError: loss.name must be one of ...; got 'sofmax'. Did you mean 'softmax'?
     """
     loss, training, evaluation = config.loss, config.training, config.evaluation
-    _choice("data.source", config.data.source, data.SOURCES)
-    _choice("data.split", config.data.split, data.SPLITS)
-    _choice("data.cleaning", config.data.cleaning, ("clean", "keep", "error"))
-    _choice("model.name", config.model.name, models.MODELS)
-    _choice("model.similarity", config.model.similarity, ("auto", "cosine", "dot"))
-    _choice("loss.name", loss.name, losses.LOSSES)
+    choice("data.source", config.data.source, data.loading.SOURCES)
+    choice("data.split", config.data.split, ("given", *data.SPLITS))
+    choice("data.cleaning", config.data.cleaning, ("clean", "keep", "error"))
+    choice("model.name", config.model.name, models.MODELS)
+    choice("model.similarity", config.model.similarity, ("auto", "cosine", "dot"))
+    choice("loss.name", loss.name, losses.LOSSES)
     _check_loss(config)
     num_negatives(config)
     _at_least("model.dim", config.model.dim, 1)
@@ -224,25 +226,24 @@ def validate(config: config_dict.ConfigDict) -> None:
     for field, rate in (
         ("training.false_negative_rate", training.false_negative_rate),
         ("data.false_positive_rate", config.data.false_positive_rate),
-        ("data.marked_probability", config.data.marked_probability),
     ):
         if not 0 <= rate <= 1:
             raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
-    _choice(
+    choice(
         "training.weight_decay_mode",
         training.weight_decay_mode,
         ("coupled", "decoupled", "batch"),
     )
-    _choice("training.schedule", training.schedule, ("constant", "cosine"))
-    _choice("training.dtype", training.dtype, ("float32", "bfloat16"))
-    _choice("training.route", training.route, ("auto", "dense", "gather"))
-    _choice("evaluation.protocol", evaluation.protocol, PROTOCOLS)
+    choice("training.schedule", training.schedule, ("constant", "cosine"))
+    choice("training.dtype", training.dtype, ("float32", "bfloat16"))
+    choice("training.route", training.route, ("auto", "dense", "gather"))
+    choice("evaluation.protocol", evaluation.protocol, PROTOCOLS)
     if not evaluation.ks or any(int(k) < 1 for k in evaluation.ks):
         raise ValueError(
             f"evaluation.ks must be positive numbers; got {evaluation.ks!r}."
         )
     reported = [f"{m}@{k}" for m in evaluation.metrics for k in evaluation.ks]
-    _choice("evaluation.monitor", evaluation.monitor, reported)
+    choice("evaluation.monitor", evaluation.monitor, reported)
 
 
 def _check_loss(config: config_dict.ConfigDict) -> None:
@@ -254,7 +255,7 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
             f" loss.name is {loss.name!r}."
         )
     if mode is not None:
-        _choice("loss.threshold_mode", mode, DRRL_MODES[loss.name])
+        choice("loss.threshold_mode", mode, DRRL_MODES[loss.name])
     takes = set(hyperparameters(loss.name))
     if mode is not None:
         takes |= {"gamma", "radius", "weight", "epsilon", "margin"}
@@ -282,10 +283,8 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
     ):
         if loss.get(name) is not None:
             _at_least(f"loss.{name}", loss[name], bound, strict)
-    if mode in ("solved", "learned") or (mode == "user"):
-        if (loss.radius is None) == (loss.weight is None):
-            raise ValueError(
-                "Exactly one of loss.radius and loss.weight must be set for"
-                f" {loss.name!r} in mode {mode!r}; got {loss.radius!r} and"
-                f" {loss.weight!r}."
-            )
+    if loss.radius is not None and loss.weight is not None:
+        raise ValueError(
+            "loss.radius and loss.weight are two names of one thing; set one of them,"
+            f" got {loss.radius!r} and {loss.weight!r}."
+        )

@@ -1,0 +1,255 @@
+"""From a config to the parts of a run: data on the device, model, objective, rules."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import config_dict
+
+from drrl_jax import data as data_lib
+from drrl_jax import dro, evaluation, losses, models, scores
+from drrl_jax.training import config as config_lib
+from drrl_jax.training.epoch import make_epoch, steps_per_epoch
+from drrl_jax.training.objective import Objective
+from drrl_jax.training.optimiser import make_optimiser
+from drrl_jax.training.sampling import Sampling, make_sampler
+from drrl_jax.training.state import DeviceData, TrainState
+
+# Config fields of a backbone that are not the shape of its tables.
+_MODEL_OPTIONS = (
+    "init_scale layers layer0_averaged noise_scale contrast_layer contrast_weight"
+    " contrast_temperature dropout scoring"
+).split()
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Everything that ``fit`` drives; made once by ``build``."""
+
+    config: config_dict.ConfigDict
+    dataset: data_lib.Dataset
+    data: DeviceData
+    objective: Objective
+    optimiser: optax.GradientTransformation
+    sampling: Sampling
+    steps_per_epoch: int
+    epoch: Any  # epoch(state, data, seed, overrides), not jitted
+    valid_split: evaluation.EvaluationPlan | None
+    test_split: evaluation.EvaluationPlan
+
+    def init(self, seed: int | None = None) -> TrainState:
+        """The state before the first step, a pure function of the seed."""
+        return init_state(self, self.config.seed if seed is None else seed)
+
+
+def load_dataset(config: config_dict.ConfigDict) -> data_lib.Dataset:
+    """Reads, cleans, splits and, for the noise study, corrupts the data."""
+    options = config.data
+    dataset = data_lib.load(
+        options.source,
+        path=options.path or None,
+        split=options.split,
+        seed=options.seed,
+        cleaning=options.cleaning,
+        min_rating=options.min_rating,
+        core=options.core,
+        validation="benchmark" if config.evaluation.protocol == "benchmark" else "drrl",
+    )
+    if options.false_positive_rate:
+        dataset = data_lib.add_false_positives(
+            dataset, options.false_positive_rate, seed=options.seed
+        )
+    return dataset
+
+
+def build(
+    config: config_dict.ConfigDict, dataset: data_lib.Dataset | None = None
+) -> Parts:
+    """Checks the config and prepares a run.
+
+    Args:
+      config: a tree of ``default_config``'s shape.
+      dataset: data to use instead of what ``config.data`` names (studies share one).
+
+    Returns:
+      The parts of the run.
+
+    Raises:
+      ValueError: for a config that ``validate`` refuses, or data without training
+        interactions.
+    """
+    config_lib.validate(config)
+    dataset = load_dataset(config) if dataset is None else dataset
+    if len(dataset.train) == 0:
+        raise ValueError(f"{dataset.name} has no training interactions.")
+    positives = data_lib.to_csr(dataset.train, dataset.num_users)
+    graph = None
+    if config.model.name in getattr(models, "GRAPH_MODELS", ()):
+        graph = models.make_graph(
+            dataset.train.users,
+            dataset.train.items,
+            num_users=dataset.num_users,
+            num_items=dataset.num_items,
+        )
+    on_device = DeviceData(
+        users=jnp.asarray(dataset.train.users, jnp.int32),
+        items=jnp.asarray(dataset.train.items, jnp.int32),
+        sampler=make_sampler(
+            positives,
+            dataset.train.items,
+            dataset.num_items,
+            alpha=config.training.negative_alpha,
+        ),
+        positives=jax.tree.map(jnp.asarray, positives),
+        graph=graph,
+    )
+    degrees = np.diff(np.asarray(positives.indptr))
+    objective = make_objective(
+        config,
+        getattr(models, "build", lambda name, u, i, **k: models.MODELS[name](u, i, **k))(
+            config.model.name,
+            dataset.num_users,
+            dataset.num_items,
+            dim=config.model.dim,
+            **{
+                name: config.model[name]
+                for name in _MODEL_OPTIONS
+                if config.model[name] is not None
+            },
+        ),
+        max_positives=max(int(degrees.max(initial=0)), 1),
+    )
+    sampling = Sampling(
+        batch_size=config.training.batch_size,
+        negatives=config_lib.num_negatives(config),
+        false_negative_rate=config.training.false_negative_rate,
+        log_q_correction=config.training.log_q_correction,
+    )
+    steps = steps_per_epoch(len(dataset.train), sampling.batch_size)
+    optimiser = make_optimiser(config, steps)
+    valid_split, test_split = evaluation_splits(config, dataset)
+    return Parts(
+        config=config,
+        dataset=dataset,
+        data=on_device,
+        objective=objective,
+        optimiser=optimiser,
+        sampling=sampling,
+        steps_per_epoch=steps,
+        epoch=make_epoch(
+            objective,
+            optimiser,
+            sampling,
+            num_interactions=len(dataset.train),
+            refresh_steps=max(round(config.loss.refresh_every * steps), 1),
+            top_k=config.loss.top_k,
+        ),
+        valid_split=valid_split,
+        test_split=test_split,
+    )
+
+
+def make_objective(
+    config: config_dict.ConfigDict, model: models.Backbone, *, max_positives: int
+) -> Objective:
+    """Binds the config's loss, with defaults filled in and the weight derived."""
+    loss, mode = config.loss, config_lib.threshold_mode(config)
+    name = loss.name
+    if name == "drrl" and mode in ("learned", "user"):
+        name = "drrl_dual"
+    hyper = dict(config_lib.DRRL_DEFAULTS.get(loss.name, {}))
+    hyper |= {
+        key: loss[key]
+        for key in {*config_lib.hyperparameters(name), "radius", "weight"}
+        if loss.get(key) is not None
+    }
+    radius = None
+    if mode is not None:
+        # One budget, two names: whichever the user set wins over the default's.
+        gamma = hyper["gamma"]
+        if loss.weight is not None:
+            hyper["radius"] = float(dro.radius_from_weight(loss.weight, gamma))
+        elif loss.radius is not None or "weight" not in hyper:
+            hyper["weight"] = float(dro.weight_from_radius(hyper["radius"], gamma))
+        if "radius" not in hyper:
+            hyper["radius"] = float(dro.radius_from_weight(hyper["weight"], gamma))
+        radius = hyper["radius"]
+    takes = config_lib.hyperparameters(name)
+    if mode == "user" and name == "drrl_tempered":
+        takes = {key: value for key, value in takes.items() if key != "temperature"}
+    route = config.training.route
+    if route == "auto":
+        route = scores.choose_route(
+            config.training.batch_size,
+            config_lib.num_negatives(config) or model.num_items,
+            model.num_items,
+            model.dim,
+        )
+    decay_batch = config.training.weight_decay_mode == "batch"
+    return Objective(
+        model=model,
+        loss_name=name,
+        hyperparameters={key: hyper[key] for key in takes if key in hyper},
+        mode=mode,
+        radius=radius,
+        similarity=config_lib.similarity(config),
+        route=route,
+        dtype=jnp.dtype(config.training.dtype),
+        batch_regulariser=config.training.weight_decay if decay_batch else 0.0,
+        max_positives=max_positives,
+    )
+
+
+def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
+    """Parameters, auxiliary variables and optimiser state; jit- and vmap-safe in seed."""
+    objective, config = parts.objective, parts.config
+    model_key, extra_key = jax.random.split(
+        jax.random.fold_in(jax.random.key(seed), 2)
+    )
+    variables = objective.model.init(model_key, parts.data.graph)
+    params: dict[str, Any] = {"model": variables}
+    per_user: dict[str, jax.Array] = {}
+    zeros = jnp.zeros((objective.model.num_users,), jnp.float32)
+    if objective.mode == "learned":
+        params["threshold"] = zeros + config.loss.threshold_init
+    elif objective.mode == "user":
+        per_user = {"threshold": zeros, "temperature": jnp.copy(zeros)}
+    if objective.loss_name == "sl_at_k":
+        per_user = {"quantile": zeros}
+    if objective.loss_name == "adv_infonce":
+        adversary = models.MF(
+            objective.model.num_users, objective.model.num_items, objective.model.dim
+        )
+        params["adversary"] = adversary.init(extra_key)["params"]
+    if objective.loss_name == "llpauc":
+        params["llpauc"] = losses.llpauc_variables()
+    return TrainState(
+        jnp.zeros((), jnp.int32), params, parts.optimiser.init(params), per_user
+    )
+
+
+def evaluation_splits(
+    config: config_dict.ConfigDict, dataset: data_lib.Dataset
+) -> tuple[evaluation.EvaluationPlan | None, evaluation.EvaluationPlan]:
+    """Who is ranked against what: validation candidates and test candidates.
+
+    Validation ranks everything but the training items. At test the ``benchmark``
+    protocol leaves the validation items among the candidates, as the published tables
+    do; ``strict`` and ``drrl`` take them out.
+    """
+    train, valid, test = (
+        data_lib.to_csr(part, dataset.num_users)
+        for part in (dataset.train, dataset.valid, dataset.test)
+    )
+    keep_valid = config.evaluation.protocol == "benchmark"
+    excluded = (train,) if keep_valid else (train, valid)
+    size = {"num_items": dataset.num_items}
+    if config.evaluation.block:
+        size["block"] = config.evaluation.block
+    valid_split = None
+    if len(dataset.valid):
+        valid_split = evaluation.EvaluationPlan.build(valid, exclude=(train,), **size)
+    return valid_split, evaluation.EvaluationPlan.build(test, exclude=excluded, **size)

@@ -1,0 +1,93 @@
+"""One epoch: a single jitted, donated ``lax.scan`` over data that lies on the device."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from drrl_jax.training.objective import Objective
+from drrl_jax.training.optimiser import project
+from drrl_jax.training.sampling import Sampling, draw_batch
+from drrl_jax.training.state import DeviceData, TrainState
+
+
+def steps_per_epoch(num_interactions: int, batch_size: int) -> int:
+    """Steps that see every interaction once; the last one may be padded."""
+    return -(-num_interactions // batch_size)
+
+
+Overrides = Mapping[str, jax.Array]
+EpochFunction = Callable[
+    [TrainState, DeviceData, jax.Array, Overrides], tuple[TrainState, jax.Array]
+]
+
+
+def make_epoch(
+    objective: Objective,
+    optimiser: optax.GradientTransformation,
+    sampling: Sampling,
+    *,
+    num_interactions: int,
+    refresh_steps: int,
+    top_k: int = 20,
+) -> EpochFunction:
+    """Builds ``epoch(state, data, seed, overrides) -> (state, losses [steps])``.
+
+    It is neither jitted nor vmapped: ``jit_epoch`` makes the one run of it, a sweep maps
+    it over states, seeds and ``overrides`` (traced hyperparameters).
+
+    All randomness is a function of ``seed`` and the step number, so an epoch that is run
+    again from the same state gives the same bits, resumed or not.
+
+    Args:
+      objective: the bound loss.
+      optimiser: rule for all parameters.
+      sampling: batch size and negatives.
+      num_interactions: training interactions.
+      refresh_steps: steps between refreshes of the per-user statistics.
+      top_k: rank of SL@K's quantile.
+    """
+    steps = steps_per_epoch(num_interactions, sampling.batch_size)
+
+    def epoch(
+        state: TrainState, data: DeviceData, seed: jax.Array, overrides: Overrides
+    ):
+        run_key = jax.random.key(seed)
+        order_key = jax.random.fold_in(jax.random.fold_in(run_key, 0), state.step)
+        order = jax.random.permutation(order_key, num_interactions).astype(jnp.int32)
+        padding = jnp.full(
+            (steps * sampling.batch_size - num_interactions,), num_interactions, jnp.int32
+        )
+        order = jnp.concatenate([order, padding]).reshape(steps, sampling.batch_size)
+
+        def step(state: TrainState, rows: jax.Array):
+            key = jax.random.fold_in(jax.random.fold_in(run_key, 1), state.step)
+            negative_key, model_key = jax.random.split(key)
+            per_user = state.per_user
+            if per_user:
+                per_user = jax.lax.cond(
+                    state.step % refresh_steps == 0,
+                    lambda: objective.refresh(
+                        state.params, state.per_user, data, overrides, top_k=top_k
+                    ),
+                    lambda: dict(state.per_user),
+                )
+            batch = draw_batch(negative_key, data, rows, sampling)
+            loss, gradients = jax.value_and_grad(objective)(
+                state.params, per_user, data, batch, model_key, overrides
+            )
+            updates, opt_state = optimiser.update(
+                gradients, state.opt_state, state.params
+            )
+            params = project(optax.apply_updates(state.params, updates))
+            return TrainState(state.step + 1, params, opt_state, per_user), loss
+
+        return jax.lax.scan(step, state, order)
+
+    return epoch
+
+
+def jit_epoch(epoch: EpochFunction) -> EpochFunction:
+    """Compiled with its state donated: the old state's buffers are reused."""
+    return jax.jit(epoch, donate_argnums=0)

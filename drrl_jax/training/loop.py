@@ -1,0 +1,238 @@
+"""The host's side of training: epochs, checks, early stopping, checkpoints, records."""
+
+import json
+import pathlib
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+from ml_collections import config_dict
+
+from drrl_jax import data as data_lib
+from drrl_jax import evaluation
+from drrl_jax.training.build import Parts, build
+from drrl_jax.training.checkpoint import Checkpointer, claim_workdir
+from drrl_jax.training.epoch import jit_epoch
+from drrl_jax.training.records import Records
+from drrl_jax.training.state import TrainState
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss became NaN or infinite."""
+
+
+def run(
+    config: config_dict.ConfigDict,
+    workdir: str | pathlib.Path | None = None,
+    *,
+    dataset: data_lib.Dataset | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Trains, validates, tests; with a ``workdir`` records everything and can resume.
+
+    Args:
+      config: a tree of ``default_config``'s shape.
+      workdir: folder for config, checkpoints, metrics and results; ``None`` writes no
+        file.
+      dataset: data to use instead of what ``config.data`` names.
+      progress: show a progress bar on stderr.
+
+    Returns:
+      ``{"test": {…}, "valid": {…}, "best_epoch": …, "seconds": …, "config": {…}, …}``.
+
+    Raises:
+      ValueError: for impossible configs, bad data, or a workdir of another config.
+      NonFiniteLossError: if the loss leaves the finite numbers; names the step.
+      CheckpointError: if a checkpoint cannot be read or written.
+
+    Example:
+      >>> from drrl_jax import training
+      >>> config = training.default_config()
+      >>> config.training.epochs = 1
+      >>> results = training.run(config, progress=False)
+      >>> sorted(results["test"])
+      ['ndcg@20', 'recall@20']
+    """
+    parts = build(config, dataset)
+    if workdir is None:
+        return fit(parts, progress=progress)[1]
+    workdir = pathlib.Path(workdir)
+    claim_workdir(workdir, json.loads(config.to_json_best_effort()))
+    finished = workdir / "results.json"
+    if finished.exists():
+        return json.loads(finished.read_text())
+    return fit(parts, workdir, progress=progress)[1]
+
+
+def fit(
+    parts: Parts,
+    workdir: pathlib.Path | None = None,
+    *,
+    progress: bool = True,
+) -> tuple[TrainState, dict[str, Any]]:
+    """Drives a built run to its end; see ``run``.
+
+    Returns:
+      The state with the best parameters in place, and the results.
+    """
+    config = parts.config
+    training = config.training
+    epoch_fn = jit_epoch(parts.epoch)
+    embed = jax.jit(parts.objective.embeddings)
+    seed = jnp.asarray(config.seed, jnp.uint32)
+    # A separate copy of the best: the epoch donates the state that it is given.
+    state = parts.init()
+    best = _copy((state.params, state.per_user))
+    record: dict[str, Any] = {
+        "epoch": 0,
+        "best_epoch": 0,
+        "best_score": -1.0,
+        "bad_checks": 0,
+        "seconds": 0.0,
+        "valid": {},
+        "history": [],
+    }
+    checkpointer = None
+    if workdir is not None:
+        checkpointer = Checkpointer(workdir / "checkpoints")
+        if checkpointer.latest is not None:
+            (state, best), record = checkpointer.restore((state, best))
+            state, best = _on_device((state, best))
+    records = Records(workdir, record["history"])
+    started = time.perf_counter() - record["seconds"]
+    bar = tqdm.tqdm(
+        total=training.epochs,
+        initial=record["epoch"],
+        desc=f"{config.loss.name}/{config.model.name}",
+        unit="epoch",
+        disable=not progress,
+        dynamic_ncols=True,
+    )
+    stopped = _patience_spent(config, record)
+    try:
+        while record["epoch"] < training.epochs and not stopped:
+            state, step_losses = epoch_fn(state, parts.data, seed, {})
+            step_losses = np.asarray(step_losses)
+            record["epoch"] += 1
+            _check_finite(step_losses, record["epoch"], checkpointer)
+            bar.update()
+            last = record["epoch"] == training.epochs
+            if record["epoch"] % training.eval_every == 0 or last:
+                line = {"epoch": record["epoch"], "loss": float(step_losses.mean())}
+                if parts.valid_split is not None:
+                    scores = _evaluate(parts, embed, state.params, parts.valid_split)
+                    line |= {f"valid/{name}": value for name, value in scores.items()}
+                    _update_best(config, record, scores)
+                    if record["best_epoch"] == record["epoch"]:
+                        best = _copy((state.params, state.per_user))
+                        record["valid"] = scores
+                else:  # nothing to choose by: the last epoch is the result
+                    record["best_epoch"] = record["epoch"]
+                    best = _copy((state.params, state.per_user))
+                record["seconds"] = time.perf_counter() - started
+                line["seconds"] = round(record["seconds"], 3)
+                record["history"].append(line)
+                if checkpointer is not None:
+                    checkpointer.save(record["epoch"], (state, best), record)
+                records.append(line)
+                bar.set_postfix(
+                    {
+                        "loss": f"{line['loss']:.4f}",
+                        config.evaluation.monitor: f"{record['best_score']:.4f}",
+                        "best": record["best_epoch"],
+                    }
+                )
+                stopped = _patience_spent(config, record)
+    finally:
+        bar.close()
+        if checkpointer is not None:
+            checkpointer.close()
+    params, per_user = best
+    state = state._replace(params=params, per_user=per_user)
+    results = {
+        "test": _evaluate(parts, embed, params, parts.test_split),
+        "valid": record["valid"],
+        "best_epoch": record["best_epoch"],
+        "epochs": record["epoch"],
+        "seconds": round(time.perf_counter() - started, 3),
+        "dataset": {
+            "name": parts.dataset.name,
+            "num_users": parts.dataset.num_users,
+            "num_items": parts.dataset.num_items,
+            "train": len(parts.dataset.train),
+            "valid": len(parts.dataset.valid),
+            "test": len(parts.dataset.test),
+        },
+        "config": json.loads(config.to_json_best_effort()),
+    }
+    records.finish(results)
+    return state, results
+
+
+def evaluate_state(
+    parts: Parts, params: dict[str, Any], split: evaluation.EvaluationPlan, **options: Any
+) -> Any:
+    """Ranks a split with the given parameters; options go to ``evaluation.evaluate``."""
+    embed = jax.jit(parts.objective.embeddings)
+    return _evaluate(parts, embed, params, split, **options)
+
+
+def _evaluate(parts: Parts, embed, params, split, **options) -> Any:
+    users, items = embed(params, parts.data)
+    return evaluation.evaluate(
+        users,
+        items,
+        split,
+        ks=tuple(parts.config.evaluation.ks),
+        metrics=tuple(parts.config.evaluation.metrics),
+        **options,
+    )
+
+
+def _update_best(config, record: dict[str, Any], scores: dict[str, float]) -> None:
+    score = scores[config.evaluation.monitor]
+    # Patience counts checks without a gain of min_delta; the checkpoint that is tested
+    # is the one with the best score all the same.
+    first = record["best_epoch"] == 0
+    if first or score > record["best_score"] + config.training.min_delta:
+        record["bad_checks"] = 0
+    else:
+        record["bad_checks"] += 1
+    if first or score > record["best_score"]:
+        record["best_score"], record["best_epoch"] = score, record["epoch"]
+
+
+def _patience_spent(config, record: dict[str, Any]) -> bool:
+    patience = config.training.patience
+    return bool(patience) and record["bad_checks"] >= patience
+
+
+def _check_finite(
+    step_losses: np.ndarray, epoch: int, checkpointer: Checkpointer | None
+) -> None:
+    if np.isfinite(step_losses).all():
+        return
+    first = int(np.argmin(np.isfinite(step_losses)))
+    step = (epoch - 1) * len(step_losses) + first
+    kept = checkpointer.latest if checkpointer is not None else None
+    saved = (
+        f"the last good checkpoint, of epoch {kept}, is in {checkpointer.directory}"
+        if checkpointer is not None and kept is not None
+        else "no checkpoint was written before it"
+    )
+    raise NonFiniteLossError(
+        f"The loss became {step_losses[first]} at step {step} (epoch {epoch}, step"
+        f" {first} of {len(step_losses)}); {saved}. A smaller training.learning_rate or"
+        " a larger temperature usually helps."
+    )
+
+
+def _copy(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
+
+
+def _on_device(tree: Any) -> Any:
+    return jax.tree.map(jnp.asarray, tree)

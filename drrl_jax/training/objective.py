@@ -1,0 +1,252 @@
+"""From parameters and a batch of ids to one number: the only place where all meet.
+
+Data → model → scores → loss, in that order; each stage knows nothing of the next.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from drrl_jax import dro, losses, scores
+from drrl_jax.losses.reduce import masked_mean
+from drrl_jax.models import Backbone
+from drrl_jax.training.state import DeviceData, catalogue_mask
+
+Params = dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """Ids of one step.
+
+    Attributes:
+      users: ``int32 [batch]``.
+      items: the positives, ``int32 [batch]``.
+      valid: False for the rows that pad the last batch, ``bool [batch]``.
+      negatives: ``int32 [batch, negatives]``; ``None`` stands for the whole catalogue.
+      where: negatives to use, ``bool [batch, negatives]``, or ``None`` for all.
+      log_q: log proposal probabilities of the negatives, or ``None`` for uniform ones.
+    """
+
+    users: jax.Array
+    items: jax.Array
+    valid: jax.Array
+    negatives: jax.Array | None = None
+    where: jax.Array | None = None
+    log_q: jax.Array | None = None
+
+
+class Scored(NamedTuple):
+    """Scores of a batch, and the rows that they came from."""
+
+    positive: jax.Array
+    negative: jax.Array
+    where: jax.Array | None
+    users: jax.Array
+    items: jax.Array
+    tables: Any
+    squared_norms: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A loss bound to a backbone, a similarity and a threshold mode.
+
+    Attributes:
+      model: the backbone.
+      loss_name: key of ``losses.LOSSES``.
+      hyperparameters: keyword arguments of the loss; numbers.
+      mode: DrRL's threshold mode (``solved``, ``learned``, ``user``, ``row``) or None.
+      radius: the Rényi radius where thresholds are solved per user.
+      similarity: ``"cosine"`` or ``"dot"``.
+      route: how sampled negatives are scored; see ``drrl_jax.scores``.
+      dtype: of the score product; sums are accumulated in float32.
+      batch_regulariser: weight of ``½ Σ‖embeddings of the batch‖² / batch_size``.
+      max_positives: most training positives of any user (static).
+    """
+
+    model: Backbone
+    loss_name: str
+    hyperparameters: Mapping[str, Any]
+    mode: str | None = None
+    radius: float | None = None
+    similarity: scores.Similarity = "cosine"
+    route: scores.Route = "dense"
+    dtype: Any = jnp.float32
+    batch_regulariser: float = 0.0
+    max_positives: int = 1
+
+    def __call__(
+        self,
+        params: Params,
+        per_user: Mapping[str, jax.Array],
+        data: DeviceData,
+        batch: Batch,
+        key: jax.Array,
+        overrides: Mapping[str, jax.Array] | None = None,
+    ) -> jax.Array:
+        """Mean loss of a batch, the backbone's own objective included.
+
+        Args:
+          params: ``{"model": …}`` and the loss's auxiliary variables.
+          per_user: refreshed statistics (``threshold``, ``temperature``, ``quantile``).
+          data: the training data, for the graph and the positives.
+          batch: ids.
+          key: randomness of noise and dropout.
+          overrides: traced hyperparameters that replace the static ones (sweeps).
+
+        Returns:
+          A scalar.
+        """
+        scored = self.score(params, data, batch, key)
+        hyper = {**self.hyperparameters, **(overrides or {})}
+        rows = losses.LOSSES[self.loss_name](
+            scored.positive,
+            scored.negative,
+            where=scored.where,
+            log_q=batch.log_q,
+            reduce_fn=None,
+            **hyper,
+            **self._supplied(params, per_user, batch, scored),
+        )
+        value = masked_mean(rows, batch.valid)
+        if self.batch_regulariser:
+            penalty = 0.5 * masked_mean(scored.squared_norms, batch.valid)
+            value = value + self.batch_regulariser * penalty
+        own = self._apply(
+            params,
+            scored.tables,
+            batch.users,
+            batch.items,
+            method="auxiliary_loss",
+        )
+        return value + own
+
+    def score(
+        self, params: Params, data: DeviceData, batch: Batch, key: jax.Array
+    ) -> Scored:
+        """Scores of the batch's positives and negatives."""
+        tables = self._apply(
+            params, data.graph, train=True, method="tables", rngs={"noise": key}
+        )
+        users = self._apply(params, tables.users[batch.users], method="user_tower")
+        if batch.negatives is not None and self.route == "gather":
+            ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
+            items = self._apply(params, tables.items[ids], method="item_tower")
+            squared = jnp.sum(jnp.square(items), axis=-1)
+            users_, items_ = self._prepare(users), self._prepare(items)
+            both = jnp.einsum(
+                "bd,bnd->bn", users_, items_, preferred_element_type=jnp.float32
+            )
+            positive, negative, where = both[:, 0], both[:, 1:], batch.where
+            squared = squared.sum(axis=1)
+            positives = items[:, 0]
+        else:
+            items = self._apply(params, tables.items, method="item_tower")
+            product = scores.catalogue_scores(self._prepare(users), self._prepare(items))
+            positives = items[batch.items]
+            norms = jnp.sum(jnp.square(items), axis=-1)
+            if batch.negatives is None:
+                positive = scores.pick(product, batch.items[:, None])[:, 0]
+                negative = product
+                where = catalogue_mask(
+                    data.positives,
+                    batch.users,
+                    self.model.num_items,
+                    self.max_positives,
+                )
+                squared = norms[batch.items]
+            else:
+                ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
+                both = scores.pick(product, ids)
+                positive, negative, where = both[:, 0], both[:, 1:], batch.where
+                squared = norms[ids].sum(axis=1) if self.batch_regulariser else norms[:1]
+        squared = squared + jnp.sum(jnp.square(users), axis=-1)
+        return Scored(positive, negative, where, users, positives, tables, squared)
+
+    def embeddings(self, params: Params, data: DeviceData) -> tuple[jax.Array, jax.Array]:
+        """Prepared embeddings of all users and items, for ranking."""
+        users, items = self._apply(params, data.graph)
+        return self._prepare(users), self._prepare(items)
+
+    def _apply(self, params: Params, *args, **kwargs):
+        return self.model.apply(params.get("model", {}), *args, **kwargs)
+
+    def _prepare(self, rows: jax.Array) -> jax.Array:
+        return scores.prepare(rows, self.similarity).astype(self.dtype)
+
+    def _supplied(self, params, per_user, batch, scored) -> dict[str, Any]:
+        """What the loss needs beyond scores: thresholds, quantiles, variables."""
+        name = self.loss_name
+        if name == "drrl_dual":
+            table = params if self.mode == "learned" else per_user
+            return {"threshold": table["threshold"][batch.users]}
+        if name == "drrl_tempered" and self.mode == "user":
+            return {"temperature": per_user["temperature"][batch.users]}
+        if name == "sl_at_k":
+            return {"quantile": per_user["quantile"][batch.users]}
+        if name == "bsl_grouped":
+            # Padding rows belong to nobody: each is a group of its own.
+            nobody = -1 - jnp.arange(batch.users.shape[0], dtype=batch.users.dtype)
+            return {"users": jnp.where(batch.valid, batch.users, nobody)}
+        if name == "adv_infonce":
+            adversary = params["adversary"]
+            return {
+                "hardness": scores.sampled_scores(
+                    adversary["users"][batch.users],
+                    adversary["items"],
+                    batch.negatives,
+                    self.route,
+                )
+            }
+        if name == "llpauc":
+            return {"variables": params["llpauc"]}
+        return {}
+
+    def refresh(
+        self,
+        params: Params,
+        per_user: Mapping[str, jax.Array],
+        data: DeviceData,
+        overrides: Mapping[str, jax.Array] | None = None,
+        block: int = 512,
+        top_k: int = 20,
+    ) -> dict[str, jax.Array]:
+        """Per-user statistics solved on the whole catalogue, blocks of users at a time.
+
+        For the DrRL losses in mode ``user``: the exact worst case over all items that
+        are not the user's training positives, warm-started from the last temperature.
+        For SL@K: the user's ``top_k``-th highest score over the catalogue.
+
+        Returns:
+          ``{statistic: [num_users]}`` with the keys of ``per_user``.
+        """
+        hyper = {**self.hyperparameters, **(overrides or {})}
+        users, items = self.embeddings(params, data)
+        num_users = self.model.num_users
+        blocks = -(-num_users // block)
+        ids = jnp.minimum(jnp.arange(blocks * block), num_users - 1)
+
+        def one_block(block_ids):
+            product = scores.catalogue_scores(users[block_ids], items)
+            product = product.astype(jnp.float32)
+            if "quantile" in per_user:
+                return {"quantile": jax.lax.top_k(product, top_k)[0][:, -1]}
+            solution = dro.worst_case(
+                product,
+                gamma=hyper["gamma"],
+                radius=self.radius,
+                where=catalogue_mask(
+                    data.positives, block_ids, self.model.num_items, self.max_positives
+                ),
+                init=per_user["temperature"][block_ids],
+            )
+            return {
+                "threshold": solution.threshold,
+                "temperature": solution.temperature,
+            }
+
+        fresh = jax.lax.map(one_block, ids.reshape(blocks, block))
+        return {name: fresh[name].reshape(-1)[:num_users] for name in per_user}

@@ -1,0 +1,78 @@
+"""The ids of a step: positives by row number, negatives drawn on the device."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drrl_jax import data as data_lib
+from drrl_jax.training.objective import Batch
+from drrl_jax.training.state import DeviceData
+
+
+class Sampling(NamedTuple):
+    """How a step's negatives are drawn (all static).
+
+    Attributes:
+      batch_size: rows a step.
+      negatives: negatives a row; ``None`` for the whole catalogue.
+      false_negative_rate: share of each row's negatives drawn from the user's own
+        positives (noise study).
+      log_q_correction: hand the proposal's log probabilities to the loss.
+    """
+
+    batch_size: int
+    negatives: int | None
+    false_negative_rate: float = 0.0
+    log_q_correction: bool = False
+
+
+def make_sampler(
+    positives: data_lib.Csr, train_items: np.ndarray, num_items: int, alpha: float
+) -> Any:
+    """Tables of the uniform sampler, or of the ``popularity^alpha`` one."""
+    if not alpha:
+        return data_lib.negative_table(positives, num_items)
+    counts = np.bincount(train_items, minlength=num_items)
+    return data_lib.popularity_table(positives, counts, alpha)
+
+
+def draw_batch(
+    key: jax.Array, data: DeviceData, rows: jax.Array, sampling: Sampling
+) -> Batch:
+    """The ids of one step.
+
+    Args:
+      key: randomness of this step.
+      data: training data.
+      rows: interaction numbers, ``int32 [batch]``; numbers past the end are padding.
+      sampling: see ``Sampling``.
+    """
+    valid = rows < data.users.shape[0]
+    rows = jnp.minimum(rows, data.users.shape[0] - 1)
+    users, items = data.users[rows], data.items[rows]
+    if sampling.negatives is None:
+        return Batch(users, items, valid)
+    shape = (sampling.batch_size, sampling.negatives)
+    log_q = None
+    if not isinstance(data.sampler, data_lib.NegativeTable):
+        drawn, log_q = data_lib.sample_by_popularity(
+            key, data.sampler, users, sampling.negatives
+        )
+        log_q = log_q if sampling.log_q_correction else None
+    elif sampling.false_negative_rate:
+        drawn = data_lib.sample_with_false_negatives(
+            key,
+            data.sampler,
+            users,
+            sampling.negatives,
+            sampling.false_negative_rate,
+        )
+    else:
+        drawn = data_lib.sample_negatives(key, data.sampler, users, sampling.negatives)
+    # A user whose positives cover the catalogue has no negative: the row counts nothing.
+    where = jnp.broadcast_to(
+        data_lib.has_negatives(data.sampler, users)[:, None], shape
+    )
+    return Batch(users, items, valid, drawn, where, log_q)

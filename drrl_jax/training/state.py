@@ -1,0 +1,71 @@
+"""What a run carries from step to step, and how it starts."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from drrl_jax.data import Csr
+
+
+class TrainState(NamedTuple):
+    """Everything that changes during training; a pytree, donated to each epoch.
+
+    Randomness is a pure function of the run's seed and ``step``, so no key is carried.
+
+    Attributes:
+      step: updates made, ``int32 []``.
+      params: ``{"model": …}`` and, where a loss has them, its auxiliary variables.
+      opt_state: state of the optimiser of all parameters.
+      per_user: statistics refreshed from the catalogue, each ``[num_users]``.
+    """
+
+    step: jax.Array
+    params: dict[str, Any]
+    opt_state: optax.OptState
+    per_user: dict[str, jax.Array]
+
+
+class DeviceData(NamedTuple):
+    """Training data as it lies on the device.
+
+    Attributes:
+      users: user of each interaction, ``int32 [n]``.
+      items: item of each interaction, ``int32 [n]``.
+      sampler: tables of the negative sampler.
+      positives: the training positives of each user.
+      graph: the propagation graph of graph backbones, else ``None``.
+    """
+
+    users: jax.Array
+    items: jax.Array
+    sampler: Any
+    positives: Csr
+    graph: Any = None
+
+
+def catalogue_mask(
+    positives: Csr, users: jax.Array, num_items: int, width: int
+) -> jax.Array:
+    """True where an item is not a training positive of the row's user.
+
+    Args:
+      positives: training positives on the device.
+      users: ``int32 [b]``.
+      num_items: size of the catalogue.
+      width: the most positives that any user has (static).
+
+    Returns:
+      ``bool [b, num_items]``.
+    """
+    start, end = positives.indptr[users], positives.indptr[users + 1]
+    offsets = start[:, None] + jnp.arange(width, dtype=start.dtype)[None, :]
+    inside = offsets < end[:, None]
+    items = positives.indices[jnp.minimum(offsets, positives.indices.shape[0] - 1)]
+    # One flat scatter of scalars; the padding writes out of bounds and is dropped.
+    rows = jnp.arange(users.shape[0], dtype=items.dtype)[:, None]
+    flat = jnp.where(inside, rows * num_items + items, users.shape[0] * num_items)
+    mask = jnp.ones((users.shape[0] * num_items,), bool)
+    mask = mask.at[flat.reshape(-1)].set(False, mode="drop")
+    return mask.reshape(users.shape[0], num_items)

@@ -1,0 +1,1 @@
+"""Command-line experiments on drrl_jax."""

@@ -1,0 +1,55 @@
+"""Impossible configs are refused with one sentence, before anything runs."""
+
+import pytest
+
+from drrl_jax import training
+from tests.training.helpers import tiny_config
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("loss.name", "sofmax", "Did you mean 'softmax'"),
+        ("model.name", "lightgnc", "Did you mean 'lightgcn'"),
+        ("loss.gamma", 0.5, "loss.gamma must be at least 1; got 0.5"),
+        ("loss.gamma", float("nan"), "loss.gamma must be at least 1"),
+        ("loss.temperature", 0.0, "loss.temperature must be greater than 0"),
+        ("loss.margin", 0.3, "loss.margin is not a hyperparameter of 'drrl_tempered'"),
+        ("loss.threshold_mode", "learnt", "loss.threshold_mode must be one of"),
+        ("training.negatives", "many", "a number or 'all'; got 'many'"),
+        ("training.negatives", "0", "training.negatives must be at least 1"),
+        ("training.batch_size", 0, "training.batch_size must be at least 1"),
+        ("training.learning_rate", 0.0, "greater than 0"),
+        ("training.false_negative_rate", 1.5, r"must lie in \[0, 1\]"),
+        ("evaluation.ks", (), "evaluation.ks must be positive numbers"),
+        ("evaluation.monitor", "ndcg@50", "evaluation.monitor must be one of"),
+        ("evaluation.protocol", "banchmark", "Did you mean 'benchmark'"),
+        ("data.source", "file", "Did you mean 'files'"),
+    ],
+)
+def test_refused(field, value, sentence):
+    config = tiny_config()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ValueError, match=sentence):
+        training.validate(config)
+
+
+def test_negative_radius():
+    config = tiny_config(loss__name="drrl", loss__radius=-0.1)
+    with pytest.raises(ValueError, match="loss.radius must be at least 0; got -0.1"):
+        training.validate(config)
+
+
+def test_radius_and_weight_exclude_each_other():
+    config = tiny_config(loss__name="drrl", loss__radius=0.1, loss__weight=2.0)
+    with pytest.raises(ValueError, match="two names of one thing"):
+        training.validate(config)
+
+
+def test_unknown_field_names_the_nearest():
+    with pytest.raises(AttributeError, match="Did you mean.*gamma"):
+        training.default_config().loss.gama = 2.0
+
+
+def test_default_is_valid():
+    training.validate(training.default_config())

@@ -1,0 +1,160 @@
+"""The loop: learns, is deterministic, stops early, records, refuses."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drrl_jax import training
+from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
+
+
+def test_same_seed_same_bits_and_another_seed_others():
+    run = [
+        training.fit(training.build(tiny_config(seed=s), tiny_dataset()), progress=False)
+        for s in (0, 0, 1)
+    ]
+    assert leaves_equal(run[0][0], run[1][0])
+    assert run[0][1]["test"] == run[1][1]["test"]
+    assert not leaves_equal(run[0][0].params, run[2][0].params)
+
+
+def test_loss_falls_and_ranking_beats_popularity():
+    config = tiny_config(training__epochs=30, training__eval_every=5, model__dim=16)
+    parts = training.build(config, tiny_dataset())
+    _, results = training.fit(parts, progress=False)
+    popular = training.popularity(config, tiny_dataset())
+    assert results["test"]["ndcg@10"] > popular["ndcg@10"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss__name": "softmax", "training__negatives": "all"},
+        {"loss__name": "drrl", "loss__threshold_mode": "solved"},
+        {"loss__name": "drrl", "loss__threshold_mode": "learned", "loss__epsilon": 0.1},
+        {"loss__name": "drrl", "loss__threshold_mode": "user"},
+        {"loss__name": "drrl_tempered", "loss__threshold_mode": "user"},
+        {"loss__name": "drrl", "loss__gamma": float("inf")},
+        {"loss__name": "drrl_dual", "loss__weight": 3.0},
+        {"loss__name": "bpr", "training__negatives": "1"},
+        {"loss__name": "bsl_grouped"},
+        {"loss__name": "sl_at_k", "loss__top_k": 5},
+        {"loss__name": "adv_infonce", "loss__adversary_every": 2},
+        {"loss__name": "llpauc"},
+        {"training__negative_alpha": 0.5, "training__log_q_correction": True},
+        {"training__false_negative_rate": 0.25},
+        {"training__weight_decay_mode": "batch", "training__weight_decay": 1e-3},
+        {"training__weight_decay_mode": "decoupled", "training__weight_decay": 1e-3},
+        {"training__schedule": "cosine", "training__warmup_steps": 3},
+        {"training__route": "gather", "training__clip_norm": 1.0},
+        {"training__dtype": "bfloat16"},
+    ],
+    ids=lambda changes: ",".join(f"{k.split('__')[-1]}={v}" for k, v in changes.items()),
+)
+def test_every_kind_of_run_learns(changes):
+    config = tiny_config(training__epochs=2, **changes)
+    parts = training.build(config, tiny_dataset())
+    start = parts.init()
+    before = jax.tree.map(np.asarray, start.params)
+    state, losses = training.jit_epoch(parts.epoch)(start, parts.data, np.uint32(0), {})
+    assert np.isfinite(losses).all()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    for name, tree in before.items():
+        if name != "adversary":  # its turn has not come
+            assert not leaves_equal(tree, state.params[name]), f"{name} did not move"
+
+
+def test_routes_agree():
+    states = []
+    for route in ("dense", "gather"):
+        parts = training.build(tiny_config(training__route=route), tiny_dataset())
+        epoch = training.jit_epoch(parts.epoch)
+        states.append(epoch(parts.init(), parts.data, np.uint32(0), {}))
+    np.testing.assert_allclose(states[0][1], states[1][1], rtol=1e-5)
+
+
+def test_thresholds_follow_algorithm_1():
+    """One step: β_u moves by its own rate along the sum of its rows' gradients."""
+    config = tiny_config(
+        loss__name="drrl_dual",
+        loss__threshold_learning_rate=0.05,
+        loss__epsilon=0.1,
+        training__batch_size=2000,
+    )
+    parts = training.build(config, tiny_dataset())
+    before = np.asarray(parts.init().params["threshold"])
+    state, _ = training.jit_epoch(parts.epoch)(
+        parts.init(), parts.data, np.uint32(0), {}
+    )
+    moved = np.asarray(state.params["threshold"]) - before
+    degrees = np.bincount(tiny_dataset().train.users, minlength=len(moved))
+    # With one step an epoch every interaction is one row; each row's derivative of
+    # c·norm + β in β is at most 1 from above, so no threshold moves further than this.
+    assert (np.abs(moved) <= 0.05 * degrees * 2.5 + 1e-6).all()
+    assert (moved != 0).all()
+
+
+def test_user_thresholds_solve_the_catalogue():
+    config = tiny_config(loss__name="drrl", loss__threshold_mode="user")
+    parts = training.build(config, tiny_dataset())
+    state = parts.init()
+    fresh = parts.objective.refresh(state.params, state.per_user, parts.data)
+    again = parts.objective.refresh(state.params, fresh, parts.data)
+    np.testing.assert_allclose(again["threshold"], fresh["threshold"], atol=1e-4)
+    assert (np.asarray(fresh["temperature"]) > 0).all()
+
+
+def test_early_stopping_counts_checks_without_gain():
+    config = tiny_config(
+        training__epochs=50,
+        training__eval_every=1,
+        training__patience=3,
+        training__min_delta=2.0,  # no gain is ever that large
+    )
+    _, results = training.fit(training.build(config, tiny_dataset()), progress=False)
+    # The first check beats "nothing yet"; three more do not.
+    assert results["epochs"] == 4
+
+
+def test_records(tmp_path):
+    config = tiny_config()
+    results = training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().split("\n")[:-1]]
+    assert [line["epoch"] for line in lines] == [2, 4]
+    assert set(results) >= {"test", "valid", "best_epoch", "seconds", "config"}
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+    assert any((tmp_path / "tensorboard").iterdir())
+    again = training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
+    assert again == results
+
+
+def test_workdir_of_another_config_is_refused(tmp_path):
+    config = tiny_config(training__epochs=1)
+    training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
+    config.loss.gamma = 3.0
+    with pytest.raises(ValueError, match=r"loss\.gamma is None there and 3\.0 here"):
+        training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
+
+
+def test_non_finite_loss_names_the_step_and_keeps_the_checkpoint(tmp_path):
+    config = tiny_config(
+        training__epochs=6, training__eval_every=1, model__similarity="dot"
+    )
+    config.loss.name = "softmax"
+    parts = training.build(config, tiny_dataset())
+    epoch = parts.epoch
+
+    def breaks_in_third(carry, data, seed, overrides):
+        carry, losses = epoch(carry, data, seed, overrides)
+        third = carry.step > 2 * parts.steps_per_epoch
+        return carry, losses.at[2].set(jnp.where(third, jnp.nan, losses[2]))
+
+    parts = dataclasses.replace(parts, epoch=breaks_in_third)
+    with pytest.raises(training.NonFiniteLossError, match=r"nan at step \d+ \(epoch 3"):
+        training.fit(parts, tmp_path, progress=False)
+    assert training.Checkpointer(tmp_path / "checkpoints").latest == 2

@@ -1,0 +1,104 @@
+"""A run killed at any moment ends, resumed, in the bits of one never interrupted."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from drrl_jax import training
+from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SCRIPT = """
+import pathlib, sys
+from drrl_jax import training
+from tests.training.helpers import tiny_config, tiny_dataset
+config = tiny_config(training__epochs=40, loss__name="drrl", loss__threshold_mode="user")
+parts = training.build(config, tiny_dataset())
+training.fit(parts, pathlib.Path(sys.argv[1]), progress=False)
+"""
+
+
+def test_resumed_equals_uninterrupted(tmp_path):
+    whole_dir, cut_dir = tmp_path / "whole", tmp_path / "cut"
+    modes = {"loss__name": "drrl_dual", "training__epochs": 6}
+    parts = training.build(tiny_config(**modes), tiny_dataset())
+    whole, whole_results = training.fit(parts, whole_dir, progress=False)
+
+    class Cut(Exception):
+        pass
+
+    original = training.loop.Records.append
+    calls = []
+
+    def append_then_stop(self, line):
+        original(self, line)
+        calls.append(line)
+        if len(calls) == 2:
+            raise Cut
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.loop.Records, "append", append_then_stop)
+        with pytest.raises(Cut):
+            training.fit(parts, cut_dir, progress=False)
+    resumed, results = training.fit(parts, cut_dir, progress=False)
+    assert leaves_equal(whole, resumed)
+    for key in ("test", "valid", "best_epoch", "epochs"):
+        assert results[key] == whole_results[key]
+
+
+def test_killed_by_sigkill(tmp_path):
+    config = tiny_config(
+        training__epochs=40, loss__name="drrl", loss__threshold_mode="user"
+    )
+    parts = training.build(config, tiny_dataset())
+    whole, whole_results = training.fit(parts, progress=False)
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=ROOT, env=environment
+    )
+    checkpoints = tmp_path / "checkpoints"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if checkpoints.exists() and any(p.name.isdigit() for p in checkpoints.iterdir()):
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    assert process.wait() == -signal.SIGKILL
+    resumed, results = training.fit(parts, tmp_path, progress=False)
+    assert leaves_equal(whole, resumed)
+    assert results["test"] == whole_results["test"]
+
+
+def test_corrupt_checkpoint_is_one_clear_error(tmp_path):
+    parts = training.build(tiny_config(), tiny_dataset())
+    training.fit(parts, tmp_path, progress=False)
+    for path in (tmp_path / "checkpoints" / "4").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"garbage")
+    with pytest.raises(training.CheckpointError, match="epoch 4 .* cannot be read"):
+        training.fit(parts, tmp_path, progress=False)
+
+
+def test_foreign_checkpoint_is_refused(tmp_path):
+    parts = training.build(tiny_config(), tiny_dataset())
+    training.fit(parts, tmp_path, progress=False)
+    other = training.build(tiny_config(model__dim=4), tiny_dataset())
+    with pytest.raises(training.CheckpointError, match="another run|cannot be read"):
+        training.fit(other, tmp_path, progress=False)
+
+
+def test_checkpoint_round_trip_keeps_every_bit(tmp_path):
+    parts = training.build(tiny_config(loss__name="adv_infonce"), tiny_dataset())
+    state = parts.init()
+    saver = training.Checkpointer(tmp_path)
+    saver.save(3, state, {"epoch": 3, "score": 0.1})
+    restored, record = saver.restore(state)
+    assert leaves_equal(state, restored)
+    assert record == {"epoch": 3, "score": 0.1}
+    assert np.asarray(restored.step).dtype == np.int32
