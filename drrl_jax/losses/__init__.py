@@ -8,8 +8,8 @@ r"""Losses for implicit feedback: one signature, no state, masks and all.
   whatever it holds. **A row whose negatives are all masked has the value 0 and the
   gradient 0, in its positive score too, and is in no mean.**
 * ``reduce_fn(values, where=...)`` gets a mask of the rows that have a negative, or
-  ``None``; :func:`masked_mean` is the default, ``jnp.sum``, ``jnp.mean`` and the like
-  fit; ``reduce_fn=None`` returns the rows. No rows at all reduce to 0.
+  ``None``; :func:`masked_mean` is the default, ``jnp.sum`` and ``jnp.mean`` fit;
+  ``reduce_fn=None`` returns the rows. No rows at all reduce to 0.
 * Hyperparameters are numbers, or arrays that broadcast to ``pos_scores`` (one a user),
   and may be traced. Numbers outside of their range are refused before tracing.
 * float16 and bfloat16 are computed in float32 and come back in their own type.

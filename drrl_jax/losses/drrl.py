@@ -54,8 +54,8 @@ def drrl(
     rows = prepare(pos_scores, neg_scores, where, log_q)
     worst = dro.worst_case_mean(
         rows.neg,
-        gamma=rows.checked("gamma", gamma, least=1),
-        radius=rows.checked("radius", radius, least=0),
+        gamma=rows.checked("gamma", gamma),
+        radius=rows.checked("radius", radius),
         probs=rows.probs,
         where=rows.where,
     )
@@ -118,9 +118,9 @@ def drrl_dual(
     worst = dro.dual(
         rows.neg,
         rows.checked("threshold", threshold),
-        gamma=rows.checked("gamma", gamma, above=1),
-        weight=rows.checked("weight", weight, above=0),
-        epsilon=rows.checked("epsilon", epsilon, least=0),
+        gamma=rows.checked("gamma", gamma),
+        weight=rows.checked("weight", weight),
+        epsilon=rows.checked("epsilon", epsilon),
         probs=rows.probs,
         where=rows.where,
     )
@@ -177,7 +177,7 @@ def drrl_tempered(
     value = dro.value_at_temperature(
         rows.neg,
         rows.checked("temperature", temperature, above=0),
-        gamma=rows.checked("gamma", gamma, least=1),
+        gamma=rows.checked("gamma", gamma),
         radius=0.0,
         probs=rows.probs,
         where=rows.where,

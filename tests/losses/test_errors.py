@@ -1,0 +1,74 @@
+"""Static mistakes are refused in one sentence, under jit too."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from drrl_jax import losses
+
+POS, NEG = jnp.zeros(4), jnp.zeros((4, 7))
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_shapes(name):
+    loss = losses.LOSSES[name]
+    extra = {
+        "drrl_dual": dict(threshold=0.0),
+        "sl_at_k": dict(quantile=0.0),
+        "bsl_grouped": dict(users=jnp.arange(4)),
+        "llpauc": dict(variables=losses.llpauc_variables()),
+    }.get(name, {})
+
+    def refused(message, pos, neg, **options):
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(lambda p, n: loss(p, n, **extra, **options), pos, neg)
+
+    refused(
+        r"plus a trailing axis; got pos_scores \(4,\), neg_scores \(3, 7\)",
+        POS,
+        NEG[:3],
+    )
+    refused("plus a trailing axis", POS, NEG[0])
+    refused("must hold a negative a row", POS, NEG[:, :0])
+    refused(r"where \(4,\), neg_scores \(4, 7\)", POS, NEG, where=POS > 0)
+    refused("log_q must broadcast to neg_scores", POS, NEG, log_q=POS)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("softmax", dict(temperature=0.0), "temperature must be greater than 0; got 0"),
+        ("softmax", dict(temperature=NAN), "temperature must be greater than 0"),
+        ("softmax", dict(temperature=jnp.ones(3)), "temperature must broadcast"),
+        ("ccl", dict(negative_weight=-1.0), "negative_weight must be at least 0"),
+        ("bsl", dict(neg_temperature=-0.1), "neg_temperature must be greater than 0"),
+        ("psl", dict(activation="arctan"), "got 'arctan' .nearest: 'atan'."),
+        ("psl", dict(score_temperature=0), "score_temperature must be greater than 0"),
+        ("drrl", dict(gamma=0.5), "gamma must be at least 1; got 0.5"),
+        ("drrl", dict(radius=-0.1), "radius must be at least 0; got -0.1"),
+        ("drrl_tempered", dict(temperature=-1.0), "temperature must be"),
+        ("drrl_tempered", dict(gamma=0.9), "gamma must be at least 1; got 0.9"),
+        ("drrl_dual", dict(threshold=0.0, gamma=1.0), "gamma must be"),
+        ("drrl_dual", dict(threshold=0.0, weight=0.5), "weight must be at least 1"),
+        ("drrl_dual", dict(threshold=0.0, epsilon=-1.0), "epsilon must be at least 0"),
+        ("drrl_dual", dict(threshold=jnp.ones(3)), "threshold must broadcast"),
+        ("sl_at_k", dict(quantile=jnp.ones(3)), "quantile must broadcast"),
+        ("adv_infonce", dict(hardness=POS), r"hardness must have the shape .* \(4,\)"),
+        ("bsl_grouped", dict(users=jnp.arange(3)), r"users \(3,\), pos_scores \(4,\)"),
+        (
+            "bsl_grouped",
+            dict(users=jnp.arange(4), temperature=jnp.ones(4)),
+            r"temperature must be one number; got shape \(4,\)",
+        ),
+        ("llpauc", dict(variables={"a": 1.0}), "missing b, gamma"),
+        (
+            "llpauc",
+            dict(variables=losses.llpauc_variables(), alpha=0.0),
+            "alpha must be greater than 0",
+        ),
+    ],
+)
+def test_hyperparameters(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda p, n: losses.LOSSES[name](p, n, **options), POS, NEG)

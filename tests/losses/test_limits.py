@@ -1,0 +1,105 @@
+"""Where one loss becomes another."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drrl_jax import dro
+from drrl_jax.losses import bsl, ccl, drrl, drrl_dual, drrl_tempered, softmax
+
+INF = float("inf")
+RNG = np.random.default_rng(0)
+POS = RNG.uniform(-0.1, 0.9, 6)
+NEG = RNG.uniform(-0.9, 0.9, (6, 13))
+TAU = 0.25
+
+
+@pytest.fixture(autouse=True)
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+def rows(loss, **hyperparameters):
+    return jax.jit(lambda pos, neg: loss(pos, neg, reduce_fn=None, **hyperparameters))(
+        POS, NEG
+    )
+
+
+def close(got, want, tolerance=1e-10):
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+def test_tempered_at_order_one_is_softmax():
+    want = TAU * (rows(softmax, temperature=TAU) - np.log(NEG.shape[1]))
+    close(rows(drrl_tempered, gamma=1.0, temperature=TAU), want)
+    # The limit is continuous, not a branch that happens to agree at 1.
+    close(rows(drrl_tempered, gamma=1 + 1e-7, temperature=TAU), want, 1e-6)
+
+
+def test_tempered_at_infinite_order_is_ccl_with_a_relative_margin():
+    margin = NEG.max(1) - TAU
+    hinges = rows(ccl, margin=margin, negative_weight=1.0) - np.maximum(1 - POS, 0)
+    close(rows(drrl_tempered, gamma=INF, temperature=TAU), hinges + margin - POS)
+
+
+def test_dual_at_infinite_order_is_ccl():
+    options = dict(gamma=INF, weight=3.0, threshold=0.2)
+    want = rows(ccl, margin=0.2, negative_weight=3.0) + 0.2
+    close(rows(drrl_dual, **options), want)
+
+
+def test_best_dual_is_the_solved_loss():
+    gamma, radius = 2.0, 0.4
+    solved = rows(drrl, gamma=gamma, radius=radius)
+    weight = dro.weight_from_radius(radius, gamma)
+    solve = jax.jit(lambda neg: dro.worst_case(neg, gamma=gamma, radius=radius))
+    threshold = solve(NEG).threshold
+    options = dict(gamma=gamma, weight=weight, margin=1e3)
+    best = rows(drrl_dual, threshold=threshold, **options) - 1e3
+    close(best, solved, 1e-8)
+    for step in (-0.05, 0.05):
+        moved = rows(drrl_dual, threshold=threshold + step, **options) - 1e3
+        assert np.all(moved > solved)
+
+
+def test_equal_temperatures_make_bsl_softmax():
+    want = rows(softmax, temperature=TAU)
+    close(rows(bsl, pos_temperature=TAU, neg_temperature=TAU), want)
+
+
+def test_solved_tends_to_the_kullback_leibler_worst_case():
+    radius = 0.3
+    kl = rows(drrl, gamma=1.0, radius=radius)
+    gaps = [
+        np.abs(rows(drrl, gamma=1 + step, radius=radius) - kl).max()
+        for step in (1e-1, 1e-2, 1e-3, 1e-6)
+    ]
+    assert gaps == sorted(gaps, reverse=True) and gaps[-1] < 1e-6
+    # Independently: the minimum over temperatures of the dual of the KL ball.
+    tau = np.exp(np.linspace(-4, 3, 20001))[:, None, None]
+    duals = tau[..., 0] * (
+        radius + np.log(np.mean(np.exp((NEG - NEG.max(1)[:, None]) / tau), -1))
+    )
+    close(kl, -POS + NEG.max(1) + duals.min(0), 1e-6)
+
+
+def test_softmax_is_solved_at_the_radius_that_its_temperature_implies():
+    """Values up to the constants, and gradients exactly."""
+    weights = jax.nn.softmax(NEG / TAU, axis=-1)
+    radius = jnp.sum(weights * jnp.log(weights * NEG.shape[1]), axis=-1)
+    solved = rows(drrl, gamma=1.0, radius=radius)
+    mean_log = rows(softmax, temperature=TAU) - np.log(NEG.shape[1])
+    close(solved, TAU * (mean_log + radius), 1e-8)
+
+    @jax.jit
+    def gradients(neg):
+        return (
+            jax.grad(lambda neg: drrl(POS, neg, gamma=1.0, radius=radius))(neg),
+            jax.grad(lambda neg: softmax(POS, neg, temperature=TAU))(neg),
+        )
+
+    gradient, want = gradients(NEG)
+    want = TAU * want
+    close(gradient, want, 1e-7)
