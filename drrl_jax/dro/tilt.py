@@ -116,7 +116,13 @@ def log_mean_exp(log_powers: Array, probs: Array, support: Array, mild: Array) -
     return jnp.where(mild, jnp.log1p(jnp.where(mild, total, 0)), logs)
 
 
-def tilt(x: Array, probs: Array, kappa: Array, mild: Array) -> Tilt:
+def tilt(
+    x: Array,
+    probs: Array,
+    kappa: Array,
+    mild: Array,
+    stated: Array | None = None,
+) -> Tilt:
     r"""The tilted distribution at distances ``x`` in units of the temperature.
 
     With :math:`A = \sum q r^{k-1}` and :math:`E` the tilted mean of x,
@@ -131,22 +137,27 @@ def tilt(x: Array, probs: Array, kappa: Array, mild: Array) -> Tilt:
       probs: base probabilities. [..., n]
       kappa: the reciprocal of the conjugate exponent. [...]
       mild: see `log_mean_exp`. [...]
+      stated: powers that override those of x, NaN for none. [..., n]
 
     Returns:
       The `Tilt` of the rows.
     """
-    support = inside(x, kappa)
-    safe = jnp.where(support, x, 0)
     order = kappa[..., None]
-    logs = (1 - order) * log_power(safe, order)
+    support = inside(x, kappa)
+    logs = (1 - order) * log_power(jnp.where(support, x, 0), order)
+    if stated is not None:
+        support = (stated > 0) | (support & jnp.isnan(stated))
+        logs = jnp.where(stated > 0, jnp.log(jnp.where(stated > 0, stated, 1)), logs)
+    safe = jnp.where(support, x, 0)
     log_mass = log_mean_exp(logs, probs, support, mild)
     powers = jnp.where(support, jnp.exp(logs), 0)
     mass = jnp.exp(log_mass)
     weighted = probs * powers * safe
     mean = jnp.sum(weighted, axis=-1) / mass
-    square = jnp.sum(weighted * safe / (1 - order * safe), axis=-1) / mass
-    # At kappa = 1 the weights' mean can round to 1, the edge of the logarithm.
+    # An entry at the edge of the support has r = 0 up to rounding.
     eps = jnp.finfo(x.dtype).eps
+    ratio = safe / jnp.maximum(1 - order * safe, eps)
+    square = jnp.sum(weighted * ratio, axis=-1) / mass
     mean = jnp.minimum(mean, (1 - eps) / jnp.maximum(kappa, eps))
     divergence = (1 - kappa) * log_power(mean, kappa) - log_mass
     slope = (kappa - 1) * (square - mean**2 / (1 - kappa * mean))

@@ -8,8 +8,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from drrl_jax.dro.candidates import Candidates, candidates, output_dtype, rows
+from drrl_jax.dro.equation import Rows, bounds, first_guess, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of
-from drrl_jax.dro.solve import Rows, bounds, first_guess, log_temperature, tilt_at
+from drrl_jax.dro.solve import budget_root
 from drrl_jax.dro.temperature import dual_value
 
 
@@ -61,15 +62,15 @@ def worst_case(
     guess = first_guess(equation)
     if start is not None:
         usable = jnp.isfinite(start) & (start > 0)
-        given = jnp.log(jnp.where(usable, start, 1) / scale)
+        given = jnp.where(usable, start, 1) / scale
         guess = jnp.where(usable, jnp.clip(given, low, high), guess)
-    log_tau, steps = log_temperature(equation, lax.stop_gradient(guess), active)
-    log_tau = jnp.where(active, log_tau, high)
-    at = tilt_at(equation, log_tau)
+    root = budget_root(equation, lax.stop_gradient(guess), active)
+    tau = jnp.where(active, root.tau, high)
+    at = tilt_at(equation, tau, root.edge)
     tied = row.probs * (row.distance <= 0) / jnp.where(best > 0, best, 1)[..., None]
     weights = row.probs * at.powers / at.mass[..., None]
     weights = jnp.where(full[..., None], tied, weights)
-    temperature = jnp.where(full, 0, scale * jnp.exp(log_tau))
+    temperature = jnp.where(full, 0, scale * tau)
     value = _value(row, weights, temperature, kappa, eta)
     finite = kappa > 0
     below = jnp.where(finite, temperature / jnp.where(finite, kappa, 1), jnp.inf)
@@ -80,7 +81,7 @@ def worst_case(
         weights.astype(out),
         threshold.astype(out),
         temperature.astype(out),
-        steps,
+        root.steps,
     )
 
 

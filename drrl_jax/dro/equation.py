@@ -1,0 +1,99 @@
+"""The budget equation of every row, and what its solvers share."""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.scipy.special import ndtri
+
+from drrl_jax.dro.tilt import Tilt, tilt
+
+
+class Rows(NamedTuple):
+    """The budget equation of rows whose distances are scaled to a largest of 1."""
+
+    distance: Array  # [..., n]
+    probs: Array  # [..., n]
+    kappa: Array  # [...]
+    radius: Array  # [...]
+    largest: Array  # [...] the largest budget, log(1 / q(best))
+
+
+class Edge(NamedTuple):
+    """A statement of what happens at the threshold, where rounding cannot tell.
+
+    Attributes:
+      score: the distance of scores at the threshold; negative for no statement. [...]
+      share: their power ``r ** (k - 1)``; that of scores further away is 0. [...]
+    """
+
+    score: Array
+    share: Array
+
+    def powers(self, distance: Array) -> Array:
+        """The stated power of each entry, NaN where none is stated. [..., n]"""
+        score = self.score[..., None]
+        beyond = jnp.where((score >= 0) & (distance > score), 0, jnp.nan)
+        return jnp.where(distance == score, self.share[..., None], beyond)
+
+
+class Root(NamedTuple):
+    """A solution of the budget equation.
+
+    Attributes:
+      tau: the temperature, in units of the row's range. [...]
+      edge: what the temperature does not resolve. [...]
+      steps: evaluations of the budget. int32 [...]
+    """
+
+    tau: Array
+    edge: Edge
+    steps: Array
+
+
+def tilt_at(row: Rows, tau: Array, edge: Edge | None = None) -> Tilt:
+    """The tilted distribution at a temperature in units of the row's range."""
+    mild = lax.stop_gradient(tau > 1)
+    x = row.distance / tau[..., None]
+    return tilt(x, row.probs, row.kappa, mild, edge and edge.powers(row.distance))
+
+
+def log_share(share: Array, kappa: Array) -> Array:
+    """The log of r for a power ``r ** (k - 1)``: ``(gamma - 1) * log(share)``."""
+    order = kappa / jnp.maximum(1 - kappa, jnp.finfo(kappa.dtype).eps)
+    return order * jnp.log(jnp.maximum(share, jnp.finfo(share.dtype).tiny))
+
+
+def bounds(dtype: jnp.dtype) -> tuple[float, float]:
+    """The least and the greatest temperature, in units of a row's range."""
+    info = jnp.finfo(dtype)
+    return math.sqrt(info.tiny), 1 / float(info.eps)
+
+
+def budget_tolerance(radius: Array) -> Array:
+    """How close the budget must come to the radius: 3e-5 in float32."""
+    return 256 * jnp.finfo(radius.dtype).eps * jnp.minimum(1, 0.1 + radius)
+
+
+def first_guess(row: Rows) -> Array:
+    """The temperature of a row whose scores were normal, in units of its range.
+
+    With the threshold t standard deviations below the mean, small radii have
+    ``t = sqrt((1 - kappa) / (2 radius)) / kappa`` and order infinity has the quantile;
+    in between, above order 2, a fit to the solution on a normal density.
+    """
+    mean = jnp.sum(row.probs * row.distance, axis=-1)
+    square = jnp.sum(row.probs * (row.distance - mean[..., None]) ** 2, axis=-1)
+    share = jnp.minimum(row.radius / jnp.maximum(row.largest, 1e-6), 0.999)
+    odds = row.radius / (1 - share)
+    odds = jnp.maximum(odds, jnp.finfo(odds.dtype).eps ** 2)
+    width = jnp.sqrt((1 - row.kappa) / 2)
+    small = width / jnp.sqrt(odds)
+    held = jnp.clip(-jnp.expm1(-row.radius), 1e-6, 1 - 1e-6)
+    steep = small * width / (width + 0.93 * row.kappa) - row.kappa * ndtri(held)
+    steep = jnp.where(small > 2 * row.kappa, jnp.maximum(steep, small), steep)
+    spread = jnp.where(row.kappa > 0.5, steep, small)
+    tau = row.kappa * mean + jnp.sqrt(square) * spread
+    low, high = bounds(row.distance.dtype)
+    return jnp.clip(tau, low, high)

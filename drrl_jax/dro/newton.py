@@ -1,0 +1,86 @@
+"""Safeguarded Newton on the budget equation.
+
+The budget falls in the log temperature from the log of one over the base probability
+of the best scores down to 0, so its root is bracketed from the start. Newton's step is
+taken on the logit of the budget as a fraction of that largest one, which is close to
+linear in the log temperature at both ends.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from drrl_jax.dro.equation import Rows, bounds, budget_tolerance, tilt_at
+
+
+class _State(NamedTuple):
+    log_tau: Array
+    low: Array
+    high: Array
+    done: Array
+    failed: Array
+    steps: Array
+    count: Array
+
+
+def solve(
+    row: Rows, guess: Array, active: Array, max_steps: int
+) -> tuple[Array, Array, Array]:
+    """Solves the active rows; returns temperatures, which failed, and steps.
+
+    Above order 2 the slope of the budget is not continuous, and a row whose Newton
+    step leaves the bracket is given up for the staircase solver.
+    """
+    eps = jnp.finfo(guess.dtype).eps
+    low, high = (math.log(bound) for bound in bounds(guess.dtype))
+    step_tolerance = 8 * jnp.sqrt(eps)
+    target = jnp.log(row.radius) - jnp.log(row.largest - row.radius)
+    target = jnp.where(active, target, 0)
+    smooth = row.kappa <= 0.5
+    # Newton's error after a step is of second order where the slope is Lipschitz.
+    trusted = row.kappa <= 0.35
+
+    def body(state: _State) -> _State:
+        at = tilt_at(row, jnp.exp(state.log_tau))
+        gap = at.divergence - row.radius
+        lower = jnp.where(gap > 0, state.log_tau, state.low)
+        upper = jnp.where(gap > 0, state.high, state.log_tau)
+        spent = jnp.maximum(at.divergence, eps**2)
+        left = jnp.maximum(row.largest - at.divergence, eps * row.largest)
+        logit = jnp.log(spent) - jnp.log(left) - target
+        rate = at.slope * (1 / spent + 1 / left)
+        step = jnp.clip(-logit / jnp.where(rate < 0, rate, -eps), -2.5, 2.5)
+        proposal = state.log_tau + step
+        kept = (proposal > lower) & (proposal < upper)
+        proposal = jnp.where(kept, proposal, (lower + upper) / 2)
+        met = jnp.abs(gap) <= budget_tolerance(row.radius)
+        close = kept & trusted & (jnp.abs(step) <= step_tolerance)
+        narrow = upper - lower <= 4 * eps
+        failed = ~smooth & ~met & (~kept | (state.count >= 4))
+        return _State(
+            jnp.where(state.done | met, state.log_tau, proposal),
+            lower,
+            upper,
+            state.done | met | close | narrow | failed,
+            state.failed | (failed & ~state.done),
+            state.steps + ~state.done,
+            state.count + 1,
+        )
+
+    # The staircase is too steep for even one Newton step well above order 2.
+    skip = row.kappa > 0.9
+    state = _State(
+        jnp.log(guess),
+        jnp.full_like(guess, low),
+        jnp.full_like(guess, high),
+        ~active | skip,
+        active & skip,
+        jnp.zeros(guess.shape, jnp.int32),
+        jnp.zeros((), jnp.int32),
+    )
+    state = lax.while_loop(
+        lambda s: jnp.any(~s.done) & (s.count < max_steps), body, state
+    )
+    return jnp.exp(state.log_tau), state.failed, state.steps
