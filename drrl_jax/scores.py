@@ -78,8 +78,11 @@ def pair_scores(users: jax.Array, items: jax.Array) -> jax.Array:
 
 
 def catalogue_scores(users: jax.Array, items: jax.Array) -> jax.Array:
-    """Scores of every item for each user row: ``[b, dim], [i, dim] -> [b, i]``."""
-    return users @ items.T
+    """Scores of every item for each user row: ``[b, dim], [i, dim] -> [b, i]``.
+
+    Products of bfloat16 rows are accumulated, and returned, in float32.
+    """
+    return jnp.matmul(users, items.T, preferred_element_type=jnp.float32)
 
 
 def choose_route(

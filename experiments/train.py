@@ -14,7 +14,7 @@ command resumes a run that was interrupted, and only prints the results of a fin
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from drrl_jax import training
@@ -33,6 +33,8 @@ def main(argv: list[str]) -> None:
     """Trains the config's run and its baselines, then prints one table."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+    # Orbax reports every file it touches; the progress bar says what matters.
+    logging.set_verbosity(logging.WARNING)
     training.enable_compilation_cache()
     workdir = pathlib.Path(_WORKDIR.value)
     results = training.run_with_baselines(

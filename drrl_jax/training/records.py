@@ -37,14 +37,14 @@ class Records:
             file.write(json.dumps(line) + "\n")
         for name, value in line.items():
             if name != "epoch":
-                self._board.add_scalar(name, value, line["epoch"])
+                self._board.add_scalar(_tag(name), value, line["epoch"])
 
     def finish(self, results: dict[str, Any]) -> None:
         """The end: results.json, the learning curve, TensorBoard closed."""
         if self._workdir is None:
             return
         for name, value in results["test"].items():
-            self._board.add_scalar(f"test/{name}", value, results["epochs"])
+            self._board.add_scalar(_tag(f"test/{name}"), value, results["epochs"])
         self._board.close()
         plot_learning_curve(self._history, results, self._workdir / "curve.png")
         _write(
@@ -76,6 +76,11 @@ def plot_learning_curve(
     if right.lines[:-1]:
         right.legend()
     figure.savefig(path, dpi=120)
+
+
+def _tag(name: str) -> str:
+    """TensorBoard allows no ``@`` in a tag."""
+    return name.replace("@", "_at_")
 
 
 def _write(path: pathlib.Path, text: str) -> None:

@@ -1,6 +1,6 @@
 """The ids of a step: positives by row number, negatives drawn on the device."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ class Sampling(NamedTuple):
 
 def make_sampler(
     positives: data_lib.Csr, train_items: np.ndarray, num_items: int, alpha: float
-) -> Any:
+) -> data_lib.NegativeTable | data_lib.PopularityTable:
     """Tables of the uniform sampler, or of the ``popularity^alpha`` one."""
     if not alpha:
         return data_lib.negative_table(positives, num_items)
@@ -56,7 +56,7 @@ def draw_batch(
         return Batch(users, items, valid)
     shape = (sampling.batch_size, sampling.negatives)
     log_q = None
-    if not isinstance(data.sampler, data_lib.NegativeTable):
+    if isinstance(data.sampler, data_lib.PopularityTable):
         drawn, log_q = data_lib.sample_by_popularity(
             key, data.sampler, users, sampling.negatives
         )
