@@ -73,7 +73,8 @@ def baseline_config(
     changed = copy.deepcopy(config)
     changed.baselines = ()
     defaults = config_lib.default_config()
-    changed.loss.update(defaults.loss)
+    for field, value in defaults.loss.items():
+        changed.loss[field] = value
     changed.model.similarity = "auto"
     changed.update_from_flattened_dict(BASELINES[name])
     if changed.training.negatives == "all" and name == "bpr":
