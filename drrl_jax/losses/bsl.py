@@ -88,7 +88,7 @@ def bsl_grouped(
 
     Source:
       Wu et al., "BSL: Understanding and Improving Softmax Loss for Recommendation",
-      ICDE 2024, equation 18.
+      ICDE 2024, as the DrRL authors code it.
 
     Example:
       >>> import jax.numpy as jnp

@@ -40,9 +40,9 @@ def drrl(
       The loss, in the type of the scores and in units of the scores.
 
     Source:
-      DrRL: distributionally robust recommendation over a Renyi ball, the problem
-      before its dual; the ball of van Erven and Harremoes, "Renyi Divergence and
-      Kullback-Leibler Divergence", IEEE Trans. Information Theory 2014.
+      Zhang et al., "Advancing Loss Functions in Recommender Systems: A Comparative
+      Study with a Renyi Divergence-Based Solution", AAAI 2025: the worst case before
+      it is turned into its dual.
 
     Example:
       >>> import jax.numpy as jnp
@@ -104,8 +104,8 @@ def drrl_dual(
       The loss, in the type of the scores and in units of the scores.
 
     Source:
-      DrRL, Algorithm 1; the dual of Duchi and Namkoong, "Learning Models with Uniform
-      Performance via Distributionally Robust Optimization", Annals of Statistics 2021.
+      Zhang et al., "Advancing Loss Functions in Recommender Systems: A Comparative
+      Study with a Renyi Divergence-Based Solution", AAAI 2025, Algorithm 1.
 
     Example:
       >>> import jax.numpy as jnp

@@ -34,7 +34,7 @@ def bce(
       The loss, in the type of the scores.
 
     Source:
-      He et al., "Neural Collaborative Filtering", WWW 2017, equation 7.
+      He et al., "Neural Collaborative Filtering", WWW 2017.
 
     Example:
       >>> import jax.numpy as jnp
