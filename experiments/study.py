@@ -1,0 +1,185 @@
+"""What every study shares: points run once, tidy rows, tables, plots, tests.
+
+A *point* is one training run: a base config, changes to it, and labels for the table.
+Its row is kept in ``workdir/points``, so an interrupted study goes on where it was, and
+two studies that need the same point run it once.
+"""
+
+import copy
+import csv
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import config_dict
+
+from drrl_jax import data, evaluation, training
+from experiments.report_table import latex_table, markdown_table
+
+Row = dict[str, Any]
+
+
+class Study:
+    """Runs points of one base config on one data set.
+
+    Args:
+      workdir: folder of the study; points are kept in ``workdir/points``.
+      config: the base config.
+      dataset: data to use; by default what the config names, loaded once.
+      progress: show a progress bar for each run.
+    """
+
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        config: config_dict.ConfigDict,
+        dataset: data.Dataset | None = None,
+        *,
+        progress: bool = False,
+    ):
+        self.workdir = pathlib.Path(workdir)
+        (self.workdir / "points").mkdir(parents=True, exist_ok=True)
+        self.config = config
+        self.progress = progress
+        self.dataset = dataset or training.load_dataset(config)
+
+    def point(
+        self,
+        changes: Mapping[str, Any],
+        labels: Mapping[str, Any],
+        dataset: data.Dataset | None = None,
+        dataset_key: str = "",
+    ) -> Row:
+        """Trains one setting, or reads the row of when it was trained.
+
+        Args:
+          changes: ``{"loss.name": …}`` on top of the base config.
+          labels: columns of the row that name the point.
+          dataset: data of this point, if not the study's (noise, windows).
+          dataset_key: names that data set, so that its points are told apart.
+
+        Returns:
+          The labels, ``test/…``, ``valid/…``, ``best_epoch``, ``epochs``, ``seconds``
+          and ``key``, under which ``per_user`` finds each user's metric.
+        """
+        config = copy.deepcopy(self.config)
+        config.update_from_flattened_dict(dict(changes))
+        config.baselines = ()
+        identity = config.to_json_best_effort(sort_keys=True) + dataset_key
+        key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        path = self.workdir / "points" / f"{key}.json"
+        if path.exists():
+            return {**labels, **json.loads(path.read_text())}
+        parts = training.build(config, dataset or self.dataset)
+        state, results = training.fit(parts, progress=self.progress)
+        users = training.evaluate_state(
+            parts, state.params, parts.test_split, per_user=True
+        )
+        np.savez_compressed(
+            self.workdir / "points" / f"{key}.npz",
+            **{name: np.asarray(value, np.float32) for name, value in users.items()},
+        )
+        row = {
+            **{f"test/{name}": value for name, value in results["test"].items()},
+            **{f"valid/{name}": value for name, value in results["valid"].items()},
+            **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
+            "changes": json.dumps(dict(changes), sort_keys=True),
+            "key": key,
+        }
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(row) + "\n")
+        temporary.replace(path)
+        return {**labels, **row}
+
+    def per_user(self, row: Row, metric: str) -> np.ndarray:
+        """The metric of each evaluated user of a point, in the plan's order."""
+        return np.load(self.workdir / "points" / f"{row['key']}.npz")[metric]
+
+    def tune(
+        self, grid: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], list[Row]]:
+        """The setting of a grid with the best validation metric, and all rows."""
+        monitor = f"valid/{self.config.evaluation.monitor}"
+        rows = [self.point(changes, labels) for changes in grid]
+        best = max(range(len(rows)), key=lambda i: rows[i][monitor])
+        return grid[best], rows
+
+
+def grid(**axes: Sequence[Any]) -> list[dict[str, Any]]:
+    """All combinations; ``__`` stands for the dot of a config field.
+
+    Example:
+      >>> grid(loss__gamma=(1.5, 2.0), seed=(0,))
+      [{'loss.gamma': 1.5, 'seed': 0}, {'loss.gamma': 2.0, 'seed': 0}]
+    """
+    settings: list[dict[str, Any]] = [{}]
+    for name, values in axes.items():
+        field = name.replace("__", ".")
+        settings = [{**s, field: value} for s in settings for value in values]
+    return settings
+
+
+def summarise(
+    rows: Sequence[Row], by: Sequence[str], metrics: Sequence[str]
+) -> list[Row]:
+    """Mean and standard deviation (n − 1) of the metrics over rows of equal labels."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    summary = []
+    for labels, members in groups.items():
+        line: Row = dict(zip(by, labels)) | {"runs": len(members)}
+        for metric in metrics:
+            values = np.array([member[metric] for member in members], float)
+            line[metric] = float(values.mean())
+            spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+            line[f"{metric}/std"] = float(spread)
+        summary.append(line)
+    return summary
+
+
+def significance(
+    study: Study, rows: Sequence[Row], baseline: str, metric: str, by: str = "method"
+) -> dict[str, evaluation.Comparison]:
+    """Every method against the baseline, paired by user, Holm-corrected.
+
+    A user's value is the mean over the seeds, so that a pair differs in the method only.
+    """
+    means = {}
+    for name in dict.fromkeys(row[by] for row in rows):
+        members = [study.per_user(row, metric) for row in rows if row[by] == name]
+        means[name] = np.mean(members, axis=0)
+    others = {name: values for name, values in means.items() if name != baseline}
+    return evaluation.compare(means[baseline], others)
+
+
+def write_rows(rows: Sequence[Row], path: pathlib.Path) -> None:
+    """Tidy results: one line a run."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_table(
+    header: list[str], body: list[list[str]], stem: pathlib.Path, command: str
+) -> str:
+    """The table as ``.md`` (with the command that made it) and ``.tex``; returns it."""
+    table = markdown_table(header, body)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".md").write_text(f"{table}\n\nMade by `{command}`\n")
+    stem.with_suffix(".tex").write_text(latex_table(header, body))
+    return table
+
+
+def plus_minus(line: Row, metric: str, digits: int = 4) -> str:
+    """``.0946 ± .0003`` of a summary line."""
+    spread = line[f"{metric}/std"]
+    if np.isnan(spread):
+        return f"{line[metric]:.{digits}f}"
+    return f"{line[metric]:.{digits}f} ± {spread:.{digits}f}"
