@@ -34,11 +34,13 @@ def main() -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     cmap = matplotlib.colormaps["viridis"]
+    solve = jax.jit(dro.worst_case)  # orders are traced: one compilation for all
     for inverse in INVERSE_ORDERS:
-        gamma = 1 / inverse if inverse else float("inf")
-        solved = dro.worst_case(scores, gamma=gamma, radius=RADIUS)
-        weights = solved.weights * scores.shape[0]
-        left.plot(scores, weights, color=cmap(0.9 * (1 - inverse)), label=label(inverse))
+        gamma = jnp.asarray(1 / inverse if inverse else jnp.inf)
+        weights = solve(scores, gamma=gamma, radius=RADIUS).weights * scores.shape[0]
+        left.plot(
+            scores, weights, color=cmap(0.9 * (1 - inverse)), label=label(inverse)
+        )
     left.set(
         xlabel="score of a negative",
         ylabel="weight, times the number of negatives",
@@ -49,7 +51,7 @@ def main() -> None:
     orders = jnp.asarray([1 / x if x else np.inf for x in axis], jnp.float32)
     for radius, colour in ((0.5, "0.65"), (1.0, "0.35"), (1.5, "0.0")):
         rows = jnp.broadcast_to(scores, (len(axis), scores.shape[0]))
-        solved = dro.worst_case(rows, gamma=orders, radius=radius)
+        solved = solve(rows, gamma=orders, radius=jnp.asarray(radius))
         heaviest = solved.weights.max(axis=-1) * scores.shape[0]
         right.plot(axis, heaviest, color=colour, label=f"η = {radius:g}")
     right.set(
