@@ -109,7 +109,7 @@ def clean(
         names = list(cleaned)
         for later in names[1:]:
             for earlier in names[: names.index(later)]:
-                bad = np.isin(pair_keys(cleaned[later]), pair_keys(cleaned[earlier]))
+                bad = _shared(cleaned[later], cleaned[earlier])
                 detail = f"{_count(bad.sum(), 'pair')} that is in {earlier} already"
                 if bad.sum() > 1:
                     detail = detail.replace("that is", "that are")
@@ -119,8 +119,8 @@ def clean(
         for part in [name for name in cleaned if name != "train"]:
             users = ~_member(cleaned[part].users, train.users)
             items = ~_member(cleaned[part].items, train.items)
-            num_users = len(np.unique(cleaned[part].users[users]))
-            num_items = len(np.unique(cleaned[part].items[items]))
+            num_users = np.count_nonzero(np.bincount(cleaned[part].users[users]))
+            num_items = np.count_nonzero(np.bincount(cleaned[part].items[items]))
             bad = users | items
             settle(
                 "unseen",
@@ -171,10 +171,20 @@ def core(data: Interactions, k: int) -> tuple[Interactions, CleaningReport]:
 
 def _repeats(data: Interactions) -> np.ndarray:
     """Mask of rows whose pair occurred before."""
-    _, first = np.unique(pair_keys(data), return_index=True)
-    bad = np.ones(len(data), bool)
-    bad[first] = False
+    keys = pair_keys(data)
+    order = np.argsort(keys, kind="stable")
+    bad = np.zeros(len(data), bool)
+    bad[order[1:]] = keys[order[1:]] == keys[order[:-1]]
     return bad
+
+
+def _shared(later: Interactions, earlier: Interactions) -> np.ndarray:
+    """Mask of rows whose pair is in another part."""
+    keys, known = pair_keys(later), np.sort(pair_keys(earlier))
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return known[places] == keys
 
 
 def _member(values: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -134,7 +134,9 @@ def to_csr(interactions: Interactions, num_rows: int) -> Csr:
         raise ValueError(
             f"user ids must lie in [0, {num_rows}); got {users.min()} to {users.max()}."
         )
-    keys = np.unique(pair_keys(interactions))
+    # Not np.unique: from NumPy 2.3 it hashes, and these keys are its worst case.
+    keys = np.sort(pair_keys(interactions))
+    keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]
     counts = np.bincount(keys >> 32, minlength=num_rows)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     return Csr(indptr, (keys & 0xFFFFFFFF).astype(np.int32))

@@ -193,7 +193,8 @@ def _known(
 def _compact(raw: Raw) -> Raw:
     """Close the gaps that a filter left among the ids."""
     pairs = raw.parts["all"]
-    users, items = np.unique(pairs.users), np.unique(pairs.items)
+    users = np.flatnonzero(np.bincount(pairs.users))
+    items = np.flatnonzero(np.bincount(pairs.items))
     if len(users) == raw.num_users and len(items) == raw.num_items:
         return raw
     user_ids = np.arange(raw.num_users) if raw.user_ids is None else raw.user_ids
