@@ -34,6 +34,7 @@ import jax
 
 from drrl_jax.losses.adv_infonce import adv_infonce
 from drrl_jax.losses.bsl import bsl, bsl_grouped
+from drrl_jax.losses.catalogue import ROW_LOSSES, catalogue
 from drrl_jax.losses.ccl import ccl
 from drrl_jax.losses.drrl import drrl, drrl_dual, drrl_tempered
 from drrl_jax.losses.lists import from_lists
@@ -65,11 +66,13 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
 
 __all__ = [
     "LOSSES",
+    "ROW_LOSSES",
     "adv_infonce",
     "bce",
     "bpr",
     "bsl",
     "bsl_grouped",
+    "catalogue",
     "ccl",
     "drrl",
     "drrl_dual",

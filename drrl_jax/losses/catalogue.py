@@ -1,0 +1,207 @@
+r"""Losses over the whole catalogue, straight from embeddings.
+
+The scores ``[batch, items]`` are never held: blocks of rows go through the loss one
+after the other, and each block's gradient is finished while its scores are still in
+cache. The loss being a weighted sum over rows whose weights are known beforehand, the
+gradient in the embeddings is a byproduct of the forward pass, so nothing is computed
+twice: three matrix products a step, as many as a dense loss takes.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from drrl_jax.losses.rows import check_choice
+
+# Entries of the score matrix in flight; measured by experiments/benchmarks/catalogue.py.
+BLOCK_ENTRIES = 1 << 20
+
+
+def catalogue(
+    pos_scores: jax.Array,
+    users: jax.Array,
+    items: jax.Array,
+    *,
+    loss: str = "softmax",
+    exclude: jax.Array | None = None,
+    weights: ArrayLike | None = None,
+    block: int | None = None,
+    **hyperparameters: Any,
+) -> jax.Array:
+    r"""A loss with every item as a negative, in memory for a block of rows.
+
+    .. math:: \sum_b w_b \, \ell\big(s^+_b, \{u_b \cdot v_j : j \notin E_b\}\big)
+
+    with :math:`\ell` any loss that treats rows apart: value and gradient are those of
+    the dense loss on the score matrix, to rounding. DrRL solves its threshold exactly
+    for each row on the whole catalogue.
+
+    Args:
+      pos_scores: ``[batch]``.
+      users: rows whose inner products with ``items`` are scores, ``[batch, dim]``;
+        normalise before for cosines.
+      items: ``[num_items, dim]``.
+      loss: name of the loss, one of ``ROW_LOSSES``.
+      exclude: columns that are no negatives of a row, such as the user's positives,
+        ``int [batch, width]``; numbers outside ``[0, num_items)`` are padding.
+      weights: weight of each row in the sum, ``[batch]``; the mean by default. They
+        are constants: no gradient flows into them.
+      block: rows at a time; by default as many as keep a million scores in flight.
+      **hyperparameters: of the loss. Arrays are a scalar or one a row, ``[batch]``,
+        and differentiable.
+
+    Returns:
+      A scalar, differentiable once in reverse mode in the scores, the embeddings and
+      array hyperparameters.
+
+    Raises:
+      ValueError: for a loss that is not one a row, or shapes that do not fit.
+
+    Source:
+      This project; the gradient in the forward pass is an idea of Hsu et al., "Liger
+      Kernel: Efficient Triton Kernels for LLM Training", 2024.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from drrl_jax.losses import catalogue
+      >>> users, items = jnp.array([[1.0, 0.0]]), jnp.array([[0.9, 0.1], [0.5, 0.5]])
+      >>> value = catalogue(jnp.array([0.9]), users, items, loss="drrl",
+      ...                   exclude=jnp.array([[0]]), gamma=1.5, radius=0.5)
+      >>> print(f"{value:.4f}")
+      -0.4000
+    """
+    check_choice("loss", loss, ROW_LOSSES)
+    batch = pos_scores.shape[0] if pos_scores.ndim == 1 else -1
+    if users.ndim != 2 or users.shape[0] != batch:
+        raise ValueError(
+            "users must be [batch, dim] with pos_scores [batch]; got users "
+            f"{users.shape}, pos_scores {pos_scores.shape}."
+        )
+    if items.ndim != 2 or items.shape[1] != users.shape[1]:
+        raise ValueError(
+            "items must be [num_items, dim] of the dim of users; got items "
+            f"{items.shape}, users {users.shape}."
+        )
+    if exclude is not None and (exclude.ndim != 2 or exclude.shape[0] != batch):
+        raise ValueError(
+            f"exclude must be [batch, width] with batch {batch}; got {exclude.shape}."
+        )
+    if block is not None and block < 1:
+        raise ValueError(f"block must be at least 1; got {block}.")
+    num_items = items.shape[0]
+    size = min(block or max(BLOCK_ENTRIES // num_items, 8), batch)
+    static = {k: v for k, v in hyperparameters.items() if not hasattr(v, "shape")}
+    traced = {
+        name: jnp.broadcast_to(value, (batch,))
+        for name, value in hyperparameters.items()
+        if hasattr(value, "shape")
+    }
+    if weights is None:
+        weights = jnp.full((batch,), 1 / batch, jnp.float32)
+    weights = jax.lax.stop_gradient(jnp.asarray(weights, jnp.float32))
+    if exclude is None:
+        exclude = jnp.full((batch, 1), -1, jnp.int32)
+
+    # Whole blocks: the rows that pad the last one have weight 0.
+    padding = -batch % size
+
+    def blocks(x: jax.Array) -> jax.Array:
+        wide = jnp.pad(x, [(0, padding)] + [(0, 0)] * (x.ndim - 1))
+        return wide.reshape(-1, size, *x.shape[1:])
+
+    extra = jax.tree.map(
+        # Not zeros: a temperature of a padding row must be one.
+        lambda x: jnp.pad(x, (0, padding), mode="edge").reshape(-1, size),
+        traced,
+    )
+    rows = (blocks(pos_scores), blocks(users), extra)
+    constants = (blocks(weights), blocks(exclude))
+    return _summed(loss, tuple(sorted(static.items())), rows, items, constants)
+
+
+def _block_value(loss, static, rows, product, weights, exclude):
+    """The weighted sum of one block's rows, from its score matrix."""
+    from drrl_jax.losses import LOSSES  # the table holds modules that load after this
+
+    pos_scores, traced = rows
+    values = LOSSES[loss](
+        pos_scores,
+        product,
+        where=_keep(exclude, product.shape),
+        reduce_fn=None,
+        **dict(static),
+        **traced,
+    )
+    return jnp.sum(weights * values.astype(jnp.float32))
+
+
+def _keep(exclude: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """True but in the excluded columns: one flat scatter of scalars."""
+    count, num_items = shape
+    inside = (exclude >= 0) & (exclude < num_items)
+    rows = jnp.arange(count, dtype=exclude.dtype)[:, None]
+    flat = jnp.where(inside, rows * num_items + exclude, count * num_items)
+    keep = jnp.ones((count * num_items,), bool)
+    return keep.at[flat.reshape(-1)].set(False, mode="drop").reshape(shape)
+
+
+def _scores(users: jax.Array, items: jax.Array) -> jax.Array:
+    return jnp.matmul(users, items.T, preferred_element_type=jnp.float32)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _summed(loss, static, rows, items, constants):
+    def step(total, block):
+        (pos_scores, users, traced), (weights, exclude) = block
+        value = _block_value(
+            loss, static, (pos_scores, traced), _scores(users, items), weights, exclude
+        )
+        return total + value, None
+
+    return jax.lax.scan(step, jnp.float32(0), (rows, constants))[0]
+
+
+def _summed_forward(loss, static, rows, items, constants):
+    def step(carry, block):
+        total, by_items = carry
+        (pos_scores, users, traced), (weights, exclude) = block
+        value, (by_rows, by_scores) = jax.value_and_grad(
+            functools.partial(_block_value, loss, static), argnums=(0, 1)
+        )((pos_scores, traced), _scores(users, items), weights, exclude)
+        by_scores = by_scores.astype(items.dtype)
+        by_users = jnp.matmul(by_scores, items, preferred_element_type=jnp.float32)
+        by_items += jnp.matmul(by_scores.T, users, preferred_element_type=jnp.float32)
+        by_pos, by_traced = by_rows
+        out = (by_pos, by_users.astype(users.dtype), by_traced)
+        return (total + value, by_items), out
+
+    start = (jnp.float32(0), jnp.zeros(items.shape, jnp.float32))
+    (total, by_items), by_rows = jax.lax.scan(step, start, (rows, constants))
+    return total, (by_rows, by_items.astype(items.dtype))
+
+
+def _summed_backward(loss, static, gradients, cotangent):
+    del loss, static
+    by_rows, by_items = jax.tree.map(
+        lambda g: (g * cotangent).astype(g.dtype), gradients
+    )
+    return by_rows, by_items, None
+
+
+_summed.defvjp(_summed_forward, _summed_backward)
+
+ROW_LOSSES = (
+    "softmax",
+    "ccl",
+    "drrl",
+    "drrl_dual",
+    "drrl_tempered",
+    "psl",
+    "bpr",
+    "bsl",
+    "sl_at_k",
+)
+"""Losses that ``catalogue`` takes: those that treat every row apart."""

@@ -1,0 +1,135 @@
+"""The whole-catalogue losses are the dense losses, in value and in gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drrl_jax import losses
+
+BATCH, ITEMS, DIM = 10, 37, 8
+
+HYPER = {
+    "softmax": {"temperature": 0.2},
+    "ccl": {"margin": 0.1, "negative_weight": 2.0},
+    "drrl": {"gamma": 1.5, "radius": 0.5},
+    "drrl_dual": {"gamma": 2.0, "weight": 2.0},
+    "drrl_tempered": {"gamma": 1.5, "temperature": 0.3},
+    "psl": {"temperature": 0.1, "score_temperature": 2.0},
+    "bpr": {},
+    "bsl": {},
+    "sl_at_k": {},
+}
+
+
+def problem(seed=0):
+    rng = np.random.default_rng(seed)
+    users, items = rng.normal(size=(BATCH, DIM)), rng.normal(size=(ITEMS, DIM))
+    users /= np.linalg.norm(users, axis=1, keepdims=True)
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    exclude = rng.integers(0, ITEMS, (BATCH, 5))
+    exclude[0] = -1
+    exclude[1, 2:] = ITEMS + 3
+    weights = rng.random(BATCH)
+    rows = jnp.asarray(rng.normal(size=BATCH) * 0.1, jnp.float32)
+    arrays = [jnp.asarray(x, jnp.float32) for x in (users, items, weights)]
+    return *arrays, jnp.asarray(exclude, jnp.int32), rows
+
+
+def per_row(name, rows):
+    field = {"drrl_dual": "threshold", "sl_at_k": "quantile"}.get(name)
+    return {field: rows} if field else {}
+
+
+def dense(name, users, items, weights, exclude, rows):
+    positive = jnp.sum(users * items[0], axis=-1)
+    where = jnp.all(jnp.arange(ITEMS) != exclude[:, :, None], axis=1)
+    values = losses.LOSSES[name](
+        positive,
+        users @ items.T,
+        where=where,
+        reduce_fn=None,
+        **HYPER[name],
+        **per_row(name, rows),
+    )
+    return jnp.sum(weights * values)
+
+
+def blocked(name, users, items, weights, exclude, rows):
+    return losses.catalogue(
+        jnp.sum(users * items[0], axis=-1),
+        users,
+        items,
+        loss=name,
+        exclude=exclude,
+        weights=weights,
+        block=4,
+        **HYPER[name],
+        **per_row(name, rows),
+    )
+
+
+@pytest.mark.parametrize("name", losses.ROW_LOSSES)
+def test_equals_the_dense_loss(name):
+    users, items, weights, exclude, rows = problem()
+
+    def both(function):
+        return jax.jit(
+            jax.value_and_grad(
+                lambda u, i, r: function(name, u, i, weights, exclude, r), (0, 1, 2)
+            )
+        )(users, items, rows)
+
+    value, gradients = both(blocked)
+    expected, expected_gradients = both(dense)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
+    for got, want in zip(gradients, expected_gradients):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_row_losses_are_all_tried_here():
+    assert set(HYPER) == set(losses.ROW_LOSSES) <= set(losses.LOSSES)
+
+
+def test_traced_hyperparameters_and_the_mean():
+    users, items, _, _, _ = problem()
+    positive = jnp.zeros(BATCH)
+
+    def value(tau):
+        return losses.catalogue(positive, users, items, temperature=tau, block=3)
+
+    def expected(tau):
+        return losses.softmax(positive, users @ items.T, temperature=tau)
+
+    tau = jnp.float32(0.3)
+    np.testing.assert_allclose(value(tau), expected(tau), rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(value)(tau), jax.grad(expected)(tau), rtol=1e-4)
+
+
+def test_memory_does_not_grow_with_the_batch():
+    """Temporaries of the compiled gradient: a block of scores, not all of them."""
+
+    def temporary(batch):
+        users, items = jnp.zeros((batch, DIM)), jnp.zeros((4096, DIM))
+        gradient = jax.grad(
+            lambda u, i: losses.catalogue(u[:, 0], u, i, block=8), (0, 1)
+        )
+        compiled = jax.jit(gradient).lower(users, items).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary(512) < 512 * 4096 * 4 / 4
+
+
+def test_refuses_what_does_not_fit():
+    users, items, _, exclude, _ = problem()
+    positive = jnp.zeros(BATCH)
+    with pytest.raises(ValueError, match="loss must be one of .*'llpauc'"):
+        losses.catalogue(positive, users, items, loss="llpauc")
+    with pytest.raises(ValueError, match=r"users must be .*\(9, 8\)"):
+        losses.catalogue(positive, users[:9], items)
+    with pytest.raises(ValueError, match=r"items must be .*\(37, 3\)"):
+        losses.catalogue(positive, users, items[:, :3])
+    with pytest.raises(ValueError, match="exclude must be"):
+        losses.catalogue(positive, users, items, exclude=exclude[:3])
+    with pytest.raises(ValueError, match="block must be at least 1; got 0"):
+        losses.catalogue(positive, users, items, block=0)
