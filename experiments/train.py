@@ -41,7 +41,9 @@ def main(argv: list[str]) -> None:
         _CONFIG.value, workdir, progress=_PROGRESS.value
     )
     print(report_table.results_table(results))
-    print(f"\nWritten to {workdir}: results.json, metrics.jsonl, curve.png, tensorboard")
+    print(
+        f"\nWritten to {workdir}: results.json, metrics.jsonl, curve.png, tensorboard"
+    )
 
 
 def entry() -> None:

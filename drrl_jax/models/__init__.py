@@ -1,8 +1,25 @@
 """Backbones in Flax Linen: embeddings out, nothing else in."""
 
 from drrl_jax.models.base import Backbone, Tables
+from drrl_jax.models.build import GRAPH_MODELS, MODELS, build
+from drrl_jax.models.graph import Graph, make_graph, propagate
+from drrl_jax.models.lightgcn import LightGCN
 from drrl_jax.models.mf import MF
+from drrl_jax.models.ncf import NCF
+from drrl_jax.models.xsimgcl import XSimGCL, info_nce
 
-MODELS: dict[str, type[Backbone]] = {"mf": MF}
-
-__all__ = ["MF", "MODELS", "Backbone", "Tables"]
+__all__ = [
+    "GRAPH_MODELS",
+    "MF",
+    "MODELS",
+    "NCF",
+    "Backbone",
+    "Graph",
+    "LightGCN",
+    "Tables",
+    "XSimGCL",
+    "build",
+    "info_nce",
+    "make_graph",
+    "propagate",
+]

@@ -50,11 +50,34 @@ class Backbone(nn.Module):
         """Row-wise map of item embeddings ``[..., dim]``; the identity by default."""
         return rows
 
+    def pair_scores(self, user_rows: jax.Array, item_rows: jax.Array) -> Any:
+        """Scores of (user, item) rows whose leading shapes broadcast, ``[...]``.
+
+        ``None``, the default, says that scores are inner products or cosines of what
+        the towers return; then no pair is ever looked at one by one.
+        """
+        del user_rows, item_rows
+        return None
+
     def auxiliary_loss(
-        self, tables: Tables, users: jax.Array, items: jax.Array
+        self,
+        tables: Tables,
+        users: jax.Array,
+        items: jax.Array,
+        where: jax.Array | None = None,
     ) -> jax.Array | float:
-        """The backbone's own objective on a batch's ids (contrastive terms); 0 here."""
-        del tables, users, items
+        """The backbone's own objective on a batch's ids (contrastive terms); 0 here.
+
+        Args:
+          tables: what ``tables`` returned in this step.
+          users: ``[batch]`` ids.
+          items: ``[batch]`` ids of the positives.
+          where: ``[batch]``, False for rows that pad the batch.
+
+        Returns:
+          A scalar, its weight included.
+        """
+        del tables, users, items, where
         return 0.0
 
     def __call__(self, graph: Any = None) -> tuple[jax.Array, jax.Array]:

@@ -18,13 +18,6 @@ from drrl_jax.training.optimiser import make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.state import DeviceData, TrainState
 
-# Config fields of a backbone that are not the shape of its tables.
-_MODEL_OPTIONS = (
-    "init_scale layers layer0_averaged noise_scale contrast_layer contrast_weight"
-    " contrast_temperature dropout scoring"
-).split()
-
-
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """Everything that ``fit`` drives; made once by ``build``."""
@@ -39,6 +32,9 @@ class Parts:
     epoch: Any  # epoch(state, data, seed, overrides), not jitted
     valid_split: evaluation.EvaluationPlan | None
     test_split: evaluation.EvaluationPlan
+    # Scores blocks of users for backbones that score pairs; one object for the run's
+    # life, since the ranking is compiled for it. None: inner products of embeddings.
+    pair_scorer: Any = None
 
     def init(self, seed: int | None = None) -> TrainState:
         """The state before the first step, a pure function of the seed."""
@@ -87,7 +83,7 @@ def build(
         raise ValueError(f"{dataset.name} has no training interactions.")
     positives = data_lib.to_csr(dataset.train, dataset.num_users)
     graph = None
-    if config.model.name in getattr(models, "GRAPH_MODELS", ()):
+    if config.model.name in models.GRAPH_MODELS:
         graph = models.make_graph(
             dataset.train.users,
             dataset.train.items,
@@ -109,14 +105,14 @@ def build(
     degrees = np.diff(np.asarray(positives.indptr))
     objective = make_objective(
         config,
-        getattr(models, "build", lambda name, u, i, **k: models.MODELS[name](u, i, **k))(
+        models.build(
             config.model.name,
             dataset.num_users,
             dataset.num_items,
             dim=config.model.dim,
             **{
                 name: config.model[name]
-                for name in _MODEL_OPTIONS
+                for name in config_lib.model_options(config.model.name)
                 if config.model[name] is not None
             },
         ),
@@ -149,7 +145,14 @@ def build(
         ),
         valid_split=valid_split,
         test_split=test_split,
+        pair_scorer=_pair_scorer(objective),
     )
+
+
+def _pair_scorer(objective: Objective) -> Any:
+    if not objective.pairwise:
+        return None
+    return lambda inputs, users: objective.pair_block(inputs, users)
 
 
 def make_objective(

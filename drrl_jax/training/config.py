@@ -1,5 +1,6 @@
 """The one configuration tree, its defaults, and the checks before anything runs."""
 
+import dataclasses
 import difflib
 import inspect
 from typing import Any
@@ -57,15 +58,7 @@ def default_config() -> config_dict.ConfigDict:
                 "name": "mf",
                 "dim": 64,
                 "similarity": "auto",
-                "init_scale": optional(float),
-                "layers": optional(int),
-                "layer0_averaged": optional(bool),
-                "noise_scale": optional(float),
-                "contrast_layer": optional(int),
-                "contrast_weight": optional(float),
-                "contrast_temperature": optional(float),
-                "dropout": optional(float),
-                "scoring": optional(str),
+                **{name: optional(kind) for name, kind in _model_options()},
             },
             "loss": {
                 "name": "drrl_tempered",
@@ -123,6 +116,23 @@ def hyperparameters(loss_name: str) -> dict[str, inspect.Parameter]:
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and name not in SUPPLIED
     }
+
+
+def model_options(model_name: str) -> dict[str, Any]:
+    """Hyperparameters of a backbone beyond the shape of its tables, with defaults."""
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(models.MODELS[model_name])
+        if field.name not in ("num_users", "num_items", "dim", "name", "parent")
+    }
+
+
+def _model_options() -> list[tuple[str, type]]:
+    found: dict[str, type] = {}
+    for model_name in models.MODELS:
+        for name, default in model_options(model_name).items():
+            found[name] = float if default is None else type(default)
+    return sorted(found.items())
 
 
 def _hyperparameter_types() -> list[tuple[str, type]]:
@@ -211,9 +221,22 @@ def validate(config: config_dict.ConfigDict) -> None:
     choice("data.cleaning", config.data.cleaning, ("clean", "keep", "error"))
     choice("model.name", config.model.name, models.MODELS)
     choice("model.similarity", config.model.similarity, ("auto", "cosine", "dot"))
+    for name, _ in _model_options():
+        if config.model[name] is not None and name not in model_options(
+            config.model.name
+        ):
+            raise ValueError(
+                f"model.{name} is not a hyperparameter of {config.model.name!r}, which"
+                f" takes {', '.join(sorted(model_options(config.model.name)))}."
+                f"{nearest(name, model_options(config.model.name))}"
+            )
     choice("loss.name", loss.name, losses.LOSSES)
     _check_loss(config)
-    num_negatives(config)
+    if num_negatives(config) is None and config.model.scoring == "neumf":
+        raise ValueError(
+            "model.scoring='neumf' scores pairs one by one and needs a number of"
+            " training.negatives; got 'all'."
+        )
     _at_least("model.dim", config.model.dim, 1)
     _at_least("training.batch_size", training.batch_size, 1)
     _at_least("training.epochs", training.epochs, 0)

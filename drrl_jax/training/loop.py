@@ -182,14 +182,12 @@ def evaluate_state(
 
 def _evaluate(parts: Parts, embed, params, split, **options) -> Any:
     users, items = embed(params, parts.data)
-    return evaluation.evaluate(
-        users,
-        items,
-        split,
-        ks=tuple(parts.config.evaluation.ks),
-        metrics=tuple(parts.config.evaluation.metrics),
-        **options,
-    )
+    options["ks"] = tuple(parts.config.evaluation.ks)
+    options["metrics"] = tuple(parts.config.evaluation.metrics)
+    if parts.pair_scorer is not None:
+        inputs = (params, users, items)
+        return evaluation.evaluate_scorer(parts.pair_scorer, inputs, split, **options)
+    return evaluation.evaluate(users, items, split, **options)
 
 
 def _update_best(config, record: dict[str, Any], scores: dict[str, float]) -> None:

@@ -120,6 +120,7 @@ class Objective:
             scored.tables,
             batch.users,
             batch.items,
+            batch.valid,
             method="auxiliary_loss",
         )
         return value + own
@@ -132,14 +133,18 @@ class Objective:
             params, data.graph, train=True, method="tables", rngs={"noise": key}
         )
         users = self._apply(params, tables.users[batch.users], method="user_tower")
-        if batch.negatives is not None and self.route == "gather":
+        if batch.negatives is not None and (self.pairwise or self.route == "gather"):
             ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
             items = self._apply(params, tables.items[ids], method="item_tower")
             squared = jnp.sum(jnp.square(items), axis=-1)
-            users_, items_ = self._prepare(users), self._prepare(items)
-            both = jnp.einsum(
-                "bd,bnd->bn", users_, items_, preferred_element_type=jnp.float32
-            )
+            both = self._apply(params, users[:, None], items, method="pair_scores")
+            if both is None:
+                both = jnp.einsum(
+                    "bd,bnd->bn",
+                    self._prepare(users),
+                    self._prepare(items),
+                    preferred_element_type=jnp.float32,
+                )
             positive, negative, where = both[:, 0], both[:, 1:], batch.where
             squared = squared.sum(axis=1)
             positives = items[:, 0]
@@ -166,9 +171,28 @@ class Objective:
         squared = squared + jnp.sum(jnp.square(users), axis=-1)
         return Scored(positive, negative, where, users, positives, tables, squared)
 
+    @property
+    def pairwise(self) -> bool:
+        """Whether the backbone scores pairs by itself (NeuMF), not by inner products."""
+        return getattr(self.model, "scoring", "towers") == "neumf"
+
+    def pair_block(self, inputs: tuple, users: jax.Array) -> jax.Array:
+        """Scores of all items for a block of users, for backbones that score pairs.
+
+        Args:
+          inputs: ``(params, user embeddings, item embeddings)``.
+          users: ids, ``[block]``.
+        """
+        params, user_rows, item_rows = inputs
+        return self._apply(
+            params, user_rows[users][:, None], item_rows, method="pair_scores"
+        )
+
     def embeddings(self, params: Params, data: DeviceData) -> tuple[jax.Array, jax.Array]:
         """Prepared embeddings of all users and items, for ranking."""
         users, items = self._apply(params, data.graph)
+        if self.pairwise:
+            return users, items
         return self._prepare(users), self._prepare(items)
 
     def _apply(self, params: Params, *args, **kwargs):
