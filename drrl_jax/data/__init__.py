@@ -10,7 +10,11 @@ from drrl_jax.data.negatives import (
     sample_negatives,
     sample_with_false_negatives,
 )
-from drrl_jax.data.noise import add_false_positives, mark_positives
+from drrl_jax.data.noise import (
+    add_false_positives,
+    mark_positives,
+    replace_with_marked,
+)
 from drrl_jax.data.popularity import (
     PopularityTable,
     popularity_table,
@@ -20,6 +24,7 @@ from drrl_jax.data.readers import read
 from drrl_jax.data.report import CleaningReport, Finding
 from drrl_jax.data.splits import SPLITS, hold_out_validation
 from drrl_jax.data.synthetic import synthetic
+from drrl_jax.data.windows import prequential_windows
 
 __all__ = [
     "SPLITS",
@@ -40,7 +45,9 @@ __all__ = [
     "mark_positives",
     "negative_table",
     "popularity_table",
+    "prequential_windows",
     "read",
+    "replace_with_marked",
     "sample_by_popularity",
     "sample_negatives",
     "sample_with_false_negatives",

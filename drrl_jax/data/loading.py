@@ -5,16 +5,13 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from drrl_jax.data import cleaning as cleaning_lib
-from drrl_jax.data import readers
-from drrl_jax.data.interactions import Dataset, Interactions, concatenate, empty
+from drrl_jax.data.interactions import Dataset, concatenate, empty
+from drrl_jax.data.readers import PARTS
 from drrl_jax.data.report import CleaningReport
+from drrl_jax.data.sources import SOURCES, compact, keep_rated, read_source
 from drrl_jax.data.splits import SPLITS, hold_out_validation
-from drrl_jax.data.synthetic import synthetic
 
-SOURCES = ("synthetic", "files", "tfds")
 VALIDATIONS = ("benchmark", "drrl", "none")
 
 
@@ -28,8 +25,6 @@ def load(
     cleaning: str | Mapping[str, str] = "clean",
     min_rating: float | None = None,
     core: int = 0,
-    format: str = "auto",
-    ids: str = "auto",
     **options: Any,
 ) -> Dataset:
     """Load, clean and split a data set.
@@ -43,8 +38,8 @@ def load(
 
     Args:
       source: ``"synthetic"`` (made on the spot), ``"files"`` or ``"tfds"``.
-      path: for files, a file or directory (see ``read``); for tfds, the name of a
-        data set (see ``drrl_jax.data.tfds``).
+      path: for files, a file or directory (see ``read``); for tfds, that or
+        ``"movielens/1m"`` and the like (see ``drrl_jax.data.tfds``).
       split: ``"given"`` keeps the source's; or ``"random"`` (80/20 a user),
         ``"leave_one_out"``, ``"temporal"`` (60/20/20), ``"popularity"``.
       seed: of splits and hold-outs (the synthetic set has ``data_seed``).
@@ -53,10 +48,9 @@ def load(
       cleaning: ``"clean"``, ``"keep"``, ``"error"``, or a mapping (see ``clean``).
       min_rating: ratings below count as no interaction.
       core: least number of interactions of each user and item, before a split is made.
-      format: of files, normally detected.
-      ids: of files, ``"auto"``, ``"integer"`` or ``"string"``.
-      **options: for the source: ``num_users``, ``data_seed`` … of ``synthetic``;
-        ``data_dir`` … of tfds.
+      **options: of the source. Synthetic: ``num_users``, ``num_items``,
+        ``num_interactions``, ``data_seed``. Files: ``format`` and ``ids`` (see
+        ``read``). TFDS: these, ``data_dir`` and ``manual_dir``.
 
     Returns:
       A ``Dataset``.
@@ -78,7 +72,9 @@ def load(
         raise ValueError(
             f"core must be 0 with split='given', which stays as it is; got {core}."
         )
-    raw = _read(source, path, format, ids, min_rating, options)
+    raw = read_source(source, path, options)
+    if min_rating is not None:
+        raw = keep_rated(raw, min_rating)
     report = raw.report
     if split == "given":
         if "train" not in raw.parts:
@@ -92,16 +88,16 @@ def load(
         )
         everything, filtered = cleaning_lib.core(joint["all"], core)
         report = report + found + filtered
-        raw = _compact(dataclasses.replace(raw, parts={"all": everything}))
+        raw = compact(dataclasses.replace(raw, parts={"all": everything}))
         train, valid, test = SPLITS[split](raw.parts["all"], seed=seed)
         raw = dataclasses.replace(
             raw, parts={"train": train, "valid": valid, "test": test}
         )
     parts, found = cleaning_lib.clean(
-        {name: raw.parts.get(name, empty()) for name in readers.PARTS}, cleaning
+        {name: raw.parts.get(name, empty()) for name in PARTS}, cleaning
     )
     report = report + found
-    train, valid, test = (parts[name] for name in readers.PARTS)
+    train, valid, test = (parts[name] for name in PARTS)
     if not len(train):
         raise ValueError(f"train must have interactions; {raw.name} has none.")
     if not len(valid) and validation != "none":
@@ -119,108 +115,6 @@ def load(
         item_ids=raw.item_ids,
         report=report,
         false_negatives=raw.false_negatives,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Raw:
-    """What a source gives: parts under dense ids, not yet cleaned or split."""
-
-    name: str
-    num_users: int
-    num_items: int
-    parts: dict[str, Interactions]
-    user_ids: np.ndarray | None = None
-    item_ids: np.ndarray | None = None
-    report: CleaningReport = dataclasses.field(default_factory=CleaningReport)
-    false_negatives: Interactions | None = None
-
-
-def _read(
-    source: str,
-    path: str | pathlib.Path | None,
-    format: str,
-    ids: str,
-    min_rating: float | None,
-    options: dict[str, Any],
-) -> Raw:
-    if source == "synthetic":
-        if path is not None:
-            raise ValueError(f"path must be None for source='synthetic'; got {path!r}.")
-        if min_rating is not None:
-            raise ValueError(
-                f"min_rating must be None for source='synthetic'; got {min_rating}."
-            )
-        data = synthetic(**_known(options, _SYNTHETIC_OPTIONS, source))
-        return Raw(
-            data.name,
-            data.num_users,
-            data.num_items,
-            {"train": data.train, "valid": data.valid, "test": data.test},
-            false_negatives=data.false_negatives,
-        )
-    if path is None:
-        raise ValueError(f"path must be given for source={source!r}; got None.")
-    _known(options, (), source)
-    files = readers.read(path, format=format, ids=ids, min_rating=min_rating)
-    name = pathlib.Path(path).expanduser().absolute().name
-    return Raw(
-        name.removesuffix(".gz").split(".")[0] or name,
-        len(files.user_ids),
-        len(files.item_ids),
-        files.parts,
-        files.user_ids,
-        files.item_ids,
-        CleaningReport(notes=files.notes),
-    )
-
-
-_SYNTHETIC_OPTIONS = ("num_users", "num_items", "num_interactions", "data_seed")
-
-
-def _known(
-    options: dict[str, Any], names: tuple[str, ...], source: str
-) -> dict[str, Any]:
-    for name in options:
-        if name not in names:
-            allowed = ", ".join(names) or "none"
-            raise ValueError(
-                f"options of source={source!r} are {allowed}; got {name!r}."
-            )
-    return {("seed" if k == "data_seed" else k): v for k, v in options.items()}
-
-
-def _compact(raw: Raw) -> Raw:
-    """Close the gaps that a filter left among the ids."""
-    pairs = raw.parts["all"]
-    users = np.flatnonzero(np.bincount(pairs.users))
-    items = np.flatnonzero(np.bincount(pairs.items))
-    if len(users) == raw.num_users and len(items) == raw.num_items:
-        return raw
-    user_ids = np.arange(raw.num_users) if raw.user_ids is None else raw.user_ids
-    item_ids = np.arange(raw.num_items) if raw.item_ids is None else raw.item_ids
-    hidden = raw.false_negatives
-    if hidden is not None:
-        kept = np.isin(hidden.users, users) & np.isin(hidden.items, items)
-        hidden = _renumber(hidden.select(kept), users, items)
-    return dataclasses.replace(
-        raw,
-        num_users=len(users),
-        num_items=len(items),
-        parts={"all": _renumber(pairs, users, items)},
-        user_ids=user_ids[users],
-        item_ids=item_ids[items],
-        false_negatives=hidden,
-    )
-
-
-def _renumber(
-    pairs: Interactions, users: np.ndarray, items: np.ndarray
-) -> Interactions:
-    return dataclasses.replace(
-        pairs,
-        users=np.searchsorted(users, pairs.users),
-        items=np.searchsorted(items, pairs.items),
     )
 
 

@@ -6,10 +6,13 @@ Here are (b), known positives fed back as negatives, and (c), false positives.
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax.data import rng
-from drrl_jax.data.interactions import Dataset, Interactions, concatenate, to_csr
+from drrl_jax.data.interactions import Csr, Dataset, Interactions, concatenate, to_csr
+from drrl_jax.data.negatives import random_below, segments
 from drrl_jax.data.report import CleaningReport
 
 
@@ -18,8 +21,8 @@ def mark_positives(
 ) -> tuple[Interactions, Interactions]:
     """Study (b): take a share of the training positives out and mark them.
 
-    Train on the first result; hand the second to ``to_csr`` and, as a negative table of
-    its own, to ``replace_with_marked``, which feeds marked pairs back as negatives.
+    Train on the first result (or on all of ``train``, for pairs that are told to be
+    both); ``replace_with_marked`` feeds the second back as negatives.
 
     Args:
       train: training interactions.
@@ -47,6 +50,48 @@ def mark_positives(
     marked = np.zeros(len(train), bool)
     marked[chosen] = True
     return train.select(~marked), train.select(marked)
+
+
+def replace_with_marked(
+    key: jax.Array,
+    negatives: jax.Array,
+    marked: Csr,
+    users: jax.Array,
+    probability: float,
+) -> jax.Array:
+    """Study (b): put a user's marked positives in the place of negatives.
+
+    Each entry is replaced with the given probability by one of the marked items of its
+    row's user, drawn uniformly; users without marked items keep their negatives. Runs
+    on the device, under ``jit``.
+
+    Args:
+      key: a JAX random key.
+      negatives: ``int32[batch, num]`` item ids.
+      marked: ``to_csr`` of the marked interactions (NumPy or JAX arrays).
+      users: ``int32[batch]``.
+      probability: of replacing an entry; the studies use .05 to .5.
+
+    Returns:
+      ``int32[batch, num]`` item ids.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from drrl_jax.data import Interactions, replace_with_marked, to_csr
+      >>> marked = to_csr(Interactions([0], [7]), num_rows=2)
+      >>> replace_with_marked(
+      ...     jax.random.key(0), jnp.zeros((2, 3), jnp.int32), marked,
+      ...     jnp.array([0, 1]), probability=1.0).tolist()
+      [[7, 7, 7], [0, 0, 0]]
+    """
+    if not marked.indices.shape[0]:
+        return negatives
+    which, whether = jax.random.split(key)
+    start, length = segments(jnp.asarray(marked.indptr), users)
+    draws = random_below(which, jnp.maximum(length, 1), negatives.shape)
+    items = jnp.asarray(marked.indices).at[start + draws].get(mode="clip")
+    replace = jax.random.bernoulli(whether, probability, negatives.shape)
+    return jnp.where(replace & (length > 0), items, negatives)
 
 
 def add_false_positives(dataset: Dataset, rate: float, *, seed: int = 0) -> Dataset:

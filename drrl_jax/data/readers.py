@@ -30,13 +30,11 @@ class Files:
       parts: ``{"train": …, "valid": …, "test": …}`` as given, or ``{"all": …}``.
       user_ids: original id of each dense user id, ascending.
       item_ids: original id of each dense item id, ascending.
-      notes: what reading left out, in words.
     """
 
     parts: dict[str, Interactions]
     user_ids: np.ndarray
     item_ids: np.ndarray
-    notes: tuple[str, ...] = ()
 
 
 def read(
@@ -44,7 +42,6 @@ def read(
     *,
     format: str = "auto",
     ids: str = "auto",
-    min_rating: float | None = None,
 ) -> Files:
     """Read a file, or a directory with ``train``/``valid``/``test`` files or one file.
 
@@ -56,7 +53,6 @@ def read(
         directory of such files.
       format: the format of every file, or ``"auto"``.
       ids: ``"integer"``, ``"string"`` or ``"auto"``, see ``parse``.
-      min_rating: keep only interactions rated at least this.
 
     Returns:
       ``Files``.
@@ -71,19 +67,16 @@ def read(
       >>> with tempfile.TemporaryDirectory() as folder:
       ...     path = pathlib.Path(folder) / "ratings.dat"
       ...     _ = path.write_text("7::30::5::978300760\\n9::10::2::978302109\\n")
-      ...     files = read(path, min_rating=3)
+      ...     files = read(path)
       >>> files.parts["all"].items.tolist(), files.item_ids.tolist()
-      ([0], [30])
+      ([1, 0], [10, 30])
     """
     found = find_parts(path)
     columns = {
         part: parse(read_bytes(file), str(file), format=format, ids=ids)
         for part, file in found.items()
     }
-    notes: tuple[str, ...] = ()
-    if min_rating is not None:
-        columns, notes = _threshold(columns, min_rating, found)
-    return densify(columns, notes)
+    return densify(columns)
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
@@ -162,7 +155,7 @@ def find_parts(path: str | pathlib.Path) -> dict[str, pathlib.Path]:
     return {"all": _only(known or files, path, "train and test files, or one file")}
 
 
-def densify(columns: Mapping[str, Columns], notes: tuple[str, ...] = ()) -> Files:
+def densify(columns: Mapping[str, Columns]) -> Files:
     """Replace original ids by their rank among all ids of all parts.
 
     Example:
@@ -182,7 +175,7 @@ def densify(columns: Mapping[str, Columns], notes: tuple[str, ...] = ()) -> File
             columns.items(), np.split(users, sizes), np.split(items, sizes)
         )
     }
-    return Files(parts, user_ids, item_ids, notes)
+    return Files(parts, user_ids, item_ids)
 
 
 def _rank(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -196,28 +189,6 @@ def _rank(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         present[values] = True
         return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
     return np.unique(values, return_inverse=True)
-
-
-def _threshold(
-    columns: dict[str, Columns], min_rating: float, files: dict[str, pathlib.Path]
-) -> tuple[dict[str, Columns], tuple[str, ...]]:
-    kept = {}
-    for part, table in columns.items():
-        if table.ratings is None:
-            raise ValueError(
-                f"min_rating={min_rating} needs a rating column; "
-                f"{files[part]} has none."
-            )
-        kept[part] = table.select(table.ratings >= min_rating)
-    before = sum(map(len, columns.values()))
-    after = sum(map(len, kept.values()))
-    if not after:
-        raise ValueError(
-            f"min_rating must leave interactions; got {min_rating}, above all ratings "
-            f"of {_names(files.values())}."
-        )
-    note = f"ratings of at least {min_rating:g}: {after:,} of {before:,} interactions"
-    return kept, (note,)
 
 
 def _stem(file: pathlib.Path) -> str:
