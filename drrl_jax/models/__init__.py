@@ -1,11 +1,11 @@
 """Backbones in Flax Linen: embeddings out, nothing else in."""
 
 from drrl_jax.models.base import Backbone, Tables
-from drrl_jax.models.build import GRAPH_MODELS, MODELS, build
 from drrl_jax.models.graph import Graph, make_graph, propagate
 from drrl_jax.models.lightgcn import LightGCN
 from drrl_jax.models.mf import MF
 from drrl_jax.models.ncf import NCF
+from drrl_jax.models.registry import GRAPH_MODELS, MODELS, build
 from drrl_jax.models.xsimgcl import XSimGCL, info_nce
 
 __all__ = [

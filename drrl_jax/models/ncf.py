@@ -72,7 +72,7 @@ class NCF(MF):
         return rows if self.scoring == "neumf" else _residual(self.item_layers, rows)
 
     def pair_scores(self, user_rows: jax.Array, item_rows: jax.Array) -> Any:
-        """NeuMF's scores of rows whose leading shapes broadcast; ``None`` for towers."""
+        """NeuMF's scores of broadcasting rows, ``[...]``; ``None`` for towers."""
         if self.scoring != "neumf":
             return None
         user_gmf, user_mlp = jnp.split(user_rows, 2, axis=-1)

@@ -27,9 +27,8 @@ class XSimGCL(LightGCN):
       layer0_averaged: whether the embeddings before propagation are part of the mean
         (not so in the paper).
       noise_scale: :math:`\epsilon`.
-      contrast_layer: the layer contrasted with the mean; 0 is the parameter table, 1 the
-        first propagated layer. The published code counts propagated layers from 1 too
-        (``l*``).
+      contrast_layer: the layer contrasted with the mean; 0 is the parameter table,
+        1 the first propagated layer, as the published code counts (``l*``).
       contrast_weight: weight of the contrastive term.
       contrast_temperature: its temperature.
       init_scale: as in :class:`MF`.
