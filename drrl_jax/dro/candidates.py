@@ -26,11 +26,8 @@ class Candidates(NamedTuple):
 
 def output_dtype(values: ArrayLike) -> jnp.dtype:
     """The type that a function of ``values`` returns: its own if it is floating."""
-    return (
-        jnp.result_type(values, jnp.zeros((), jnp.bfloat16))
-        if jnp.issubdtype(jnp.result_type(values), jnp.floating)
-        else jnp.dtype(jnp.result_type(float))
-    )
+    own = jnp.result_type(values)
+    return own if jnp.issubdtype(own, jnp.floating) else jnp.result_type(float)
 
 
 def working_dtype(values: ArrayLike) -> jnp.dtype:

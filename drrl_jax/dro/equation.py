@@ -32,9 +32,9 @@ class Edge(NamedTuple):
     share: Array
 
     def powers(self, distance: Array) -> Array:
-        """The stated power of each entry, NaN where none is stated. [..., n]"""
+        """The stated power of each entry, -1 where none is stated. [..., n]"""
         score = self.score[..., None]
-        beyond = jnp.where((score >= 0) & (distance > score), 0, jnp.nan)
+        beyond = jnp.where((score >= 0) & (distance > score), 0.0, -1.0)
         return jnp.where(distance == score, self.share[..., None], beyond)
 
 
@@ -56,7 +56,8 @@ def tilt_at(row: Rows, tau: Array, edge: Edge | None = None) -> Tilt:
     """The tilted distribution at a temperature in units of the row's range."""
     mild = lax.stop_gradient(tau > 1)
     x = row.distance / tau[..., None]
-    return tilt(x, row.probs, row.kappa, mild, edge and edge.powers(row.distance))
+    stated = None if edge is None else edge.powers(row.distance)
+    return tilt(x, row.probs, row.kappa, mild, stated)
 
 
 def log_share(share: Array, kappa: Array) -> Array:
@@ -74,6 +75,13 @@ def bounds(dtype: jnp.dtype) -> tuple[float, float]:
 def budget_tolerance(radius: Array) -> Array:
     """How close the budget must come to the radius: 3e-5 in float32."""
     return 256 * jnp.finfo(radius.dtype).eps * jnp.minimum(1, 0.1 + radius)
+
+
+def target_logit(row: Rows, active: Array) -> Array:
+    """The logit of the radius as a fraction of the largest budget."""
+    radius = jnp.where(active, row.radius, 1)
+    rest = jnp.where(active, row.largest - row.radius, 1)
+    return jnp.log(radius) - jnp.log(rest)
 
 
 def first_guess(row: Rows) -> Array:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from drrl_jax.dro.equation import Rows, bounds, budget_tolerance, tilt_at
+from drrl_jax.dro.equation import Rows, bounds, budget_tolerance, target_logit, tilt_at
 
 
 class _State(NamedTuple):
@@ -22,7 +22,7 @@ class _State(NamedTuple):
     done: Array
     failed: Array
     steps: Array
-    count: Array
+    passes: Array
 
 
 def solve(
@@ -36,8 +36,7 @@ def solve(
     eps = jnp.finfo(guess.dtype).eps
     low, high = (math.log(bound) for bound in bounds(guess.dtype))
     step_tolerance = 8 * jnp.sqrt(eps)
-    target = jnp.log(row.radius) - jnp.log(row.largest - row.radius)
-    target = jnp.where(active, target, 0)
+    target = target_logit(row, active)
     smooth = row.kappa <= 0.5
     # Newton's error after a step is of second order where the slope is Lipschitz.
     trusted = row.kappa <= 0.35
@@ -58,15 +57,15 @@ def solve(
         met = jnp.abs(gap) <= budget_tolerance(row.radius)
         close = kept & trusted & (jnp.abs(step) <= step_tolerance)
         narrow = upper - lower <= 4 * eps
-        failed = ~smooth & ~met & (~kept | (state.count >= 4))
+        failed = ~smooth & ~met & (~kept | (state.passes >= 4))
         return _State(
             jnp.where(state.done | met, state.log_tau, proposal),
             lower,
             upper,
             state.done | met | close | narrow | failed,
             state.failed | (failed & ~state.done),
-            state.steps + ~state.done,
-            state.count + 1,
+            state.steps + (~state.done).astype(jnp.int32),
+            state.passes + 1,
         )
 
     # The staircase is too steep for even one Newton step well above order 2.
@@ -81,6 +80,6 @@ def solve(
         jnp.zeros((), jnp.int32),
     )
     state = lax.while_loop(
-        lambda s: jnp.any(~s.done) & (s.count < max_steps), body, state
+        lambda s: jnp.any(~s.done) & (s.passes < max_steps), body, state
     )
     return jnp.exp(state.log_tau), state.failed, state.steps

@@ -72,7 +72,7 @@ def weight_from_radius(radius: ArrayLike, gamma: ArrayLike) -> Array:
 
     Example:
       >>> from drrl_jax.dro import weight_from_radius
-      >>> float(weight_from_radius(1.0, 2.0).round(4))
+      >>> round(float(weight_from_radius(1.0, 2.0)), 4)
       1.6487
     """
     check_radius(radius)
@@ -99,7 +99,7 @@ def radius_from_weight(weight: ArrayLike, gamma: ArrayLike) -> Array:
 
     Example:
       >>> from drrl_jax.dro import radius_from_weight
-      >>> float(radius_from_weight(2.0, 2.0).round(4))
+      >>> round(float(radius_from_weight(2.0, 2.0)), 4)
       1.3863
     """
     check_weight(weight)

@@ -14,7 +14,15 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from drrl_jax.dro.equation import Edge, Root, Rows, budget_tolerance, log_share, tilt_at
+from drrl_jax.dro.equation import (
+    Edge,
+    Root,
+    Rows,
+    budget_tolerance,
+    log_share,
+    target_logit,
+    tilt_at,
+)
 
 
 class _State(NamedTuple):
@@ -32,7 +40,7 @@ class _State(NamedTuple):
     side: Array  # which end moved last, -1 or 1
     done: Array
     steps: Array
-    count: Array
+    passes: Array
 
 
 def power_of(point: Array, score: Array, kappa: Array) -> Array:
@@ -47,6 +55,7 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
     """Solves the active rows; the others return their guess."""
     info = jnp.finfo(guess.dtype)
     zeros = jnp.zeros_like(guess)
+    target = target_logit(row, active)
 
     def body(state: _State) -> _State:
         left = 1 - jnp.exp(log_share(state.share, row.kappa))
@@ -97,8 +106,7 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
         rate = -at.mean / (1 - row.kappa * at.mean)
         spent = jnp.maximum(at.divergence, info.eps)
         room = jnp.maximum(row.largest - at.divergence, info.eps)
-        target = jnp.log(row.radius) - jnp.log(row.largest - row.radius)
-        logit = jnp.log(spent) - jnp.log(room) - jnp.where(active, target, 0)
+        logit = jnp.log(spent) - jnp.log(room) - target
         rate = rate * (1 / spent + 1 / room)
         step = -logit / jnp.where(rate < 0, rate, -info.eps)
         step = jnp.clip(step * 1.1, -1.0, 1.0)
@@ -121,8 +129,8 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
             jnp.where(kept, state.below, below),
             side,
             kept | stuck,
-            state.steps + ~state.done,
-            state.count + 1,
+            state.steps + (~state.done).astype(jnp.int32),
+            state.passes + 1,
         )
 
     state = _State(
@@ -140,10 +148,10 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
         side=jnp.zeros(guess.shape, jnp.int32),
         done=~active,
         steps=jnp.zeros(guess.shape, jnp.int32),
-        count=jnp.zeros((), jnp.int32),
+        passes=jnp.zeros((), jnp.int32),
     )
     state = lax.while_loop(
-        lambda s: jnp.any(~s.done) & (s.count < max_steps), body, state
+        lambda s: jnp.any(~s.done) & (s.passes < max_steps), body, state
     )
     left = jnp.exp(log_share(state.share, row.kappa))
     moved = state.below / jnp.maximum(1 - left, info.eps)

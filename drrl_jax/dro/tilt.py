@@ -64,8 +64,7 @@ def _log_curvature(z: Array) -> Array:
 
 @jax.custom_jvp
 def exp_power(a: Array, kappa: Array) -> Array:
-    r""":math:`(e^{\kappa a} - 1) / \kappa`, ``a`` at 0: the inverse of ``log_power``
-    up to sign, with the same care for a small ``kappa``."""
+    r""":math:`(e^{\kappa a} - 1) / \kappa`, ``a`` at 0; careful like `log_power`."""
     kappa = jnp.maximum(kappa, jnp.finfo(a.dtype).eps ** 2)
     return jnp.expm1(kappa * a) / kappa
 
@@ -137,7 +136,7 @@ def tilt(
       probs: base probabilities. [..., n]
       kappa: the reciprocal of the conjugate exponent. [...]
       mild: see `log_mean_exp`. [...]
-      stated: powers that override those of x, NaN for none. [..., n]
+      stated: powers that override those of x, -1 for none. [..., n]
 
     Returns:
       The `Tilt` of the rows.
@@ -146,7 +145,7 @@ def tilt(
     support = inside(x, kappa)
     logs = (1 - order) * log_power(jnp.where(support, x, 0), order)
     if stated is not None:
-        support = (stated > 0) | (support & jnp.isnan(stated))
+        support = (stated > 0) | (support & (stated < 0))
         logs = jnp.where(stated > 0, jnp.log(jnp.where(stated > 0, stated, 1)), logs)
     safe = jnp.where(support, x, 0)
     log_mass = log_mean_exp(logs, probs, support, mild)

@@ -20,11 +20,14 @@ class WorstCase(NamedTuple):
     Attributes:
       value: the worst-case mean. [...]
       weights: the worst-case distribution, 0 where masked. [..., n]
-      threshold: the dual's threshold beta = max - temperature / kappa, the score at
-        which the weights vanish; minus infinity at order 1. [...]
-      temperature: tau, in the units of the scores; 0 where the radius admits all the
-        weight on the best scores. [...]
-      num_steps: evaluations of the budget that the solver made. int32 [...]
+      threshold: the dual's minimiser, ``max - temperature / kappa`` with ``kappa =
+        (gamma - 1) / gamma``; weights vanish below it. Minus infinity at order 1. [...]
+      temperature: ``kappa`` times the distance of the threshold from the maximum, in
+        the units of the scores; 0 where the radius admits all weight on the best
+        scores. Never infinite: at radius 0 it is the row's range over the type's
+        epsilon, where the weights are the base probabilities to rounding. [...]
+      num_steps: evaluations of the budget that the solver made, 0 for a row with
+        nothing to solve. int32 [...]
     """
 
     value: Array
@@ -43,33 +46,90 @@ def worst_case(
     where: ArrayLike | None = None,
     init: ArrayLike | None = None,
 ) -> WorstCase:
-    """See the module."""
+    r"""The distribution in a Renyi ball that has the largest mean score.
+
+    .. math::
+        V = \max_p \Big\{ \sum_j p_j f_j : D_\gamma(p \| q) \le \eta \Big\}
+          = \min_\beta \; c\,\Big(\sum_j q_j (f_j - \beta)_+^k\Big)^{1/k} + \beta
+
+    with :math:`k = \gamma / (\gamma - 1)` and :math:`c = e^{\eta / k}`. The maximiser
+    is :math:`p_j \propto q_j (f_j - \beta)_+^{k-1}`, at order 1 a softmax, and the
+    minimiser is where it has exhausted the radius. That equation is solved for the
+    temperature by safeguarded Newton, one pass over the scores a step: typically two
+    to four at orders up to 2. At higher orders scores enter the support in jumps,
+    which take more (up to about 15); at order infinity (conditional value at risk) the
+    score at the threshold holds the fraction of weight that is left.
+
+    The value is within 1e-5 of the optimum, in units of the row's range, and the
+    divergence of the weights within 1e-4 of the radius in float32 (1e-10 in float64).
+
+    Everything is differentiable in ``values``, ``gamma``, ``radius`` and ``probs``, to
+    second order: the value by the envelope theorem, the rest by the implicit function
+    theorem. Use ``jax.lax.stop_gradient`` on weights meant as constants. At order
+    infinity the weights are piecewise constant, with derivative 0. At radius 0 the
+    derivative in the radius is infinite; a large finite number stands for it.
+
+    Args:
+      values: scores f, finite where used. [..., n]
+      gamma: the order, in ``[1, inf]``; a number, or one a row. [...]
+      radius: the radius eta in nats, at least 0; a number, or one a row. [...]
+      probs: base weights q, at least 0, normalised over the used entries; uniform if
+        ``None``. Entries of weight 0 are deleted. Broadcasts to ``values``.
+      where: the entries to use; a masked one behaves as if deleted, whatever it holds.
+        A row with nothing to use has value 0, weights 0 and no gradient.
+      init: the temperature to start from, such as that of the previous solve of the
+        same rows. Where it is not positive and finite the default guess is used. It
+        changes the number of steps, and the result by rounding only. [...]
+
+    Returns:
+      A `WorstCase`, in the type of ``values`` (computed in float32 at least).
+
+    Raises:
+      ValueError: for shapes that do not broadcast, or a plain number ``gamma < 1`` or
+        ``radius < 0``. Traced values are not checked.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from drrl_jax.dro import worst_case
+      >>> result = worst_case(jnp.array([0.1, 0.5, 0.9]), gamma=2.0, radius=0.1)
+      >>> round(float(result.value), 4), [round(float(p), 4) for p in result.weights]
+      (0.6059, [0.2009, 0.3333, 0.4657])
+      >>> round(float(result.threshold), 4), round(float(result.temperature), 4)
+      (-0.5071, 0.7035)
+    """
     check_radius(radius)
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
     kappa = rows(kappa_of(gamma, dtype), "gamma", shape, dtype)
     eta = rows(radius, "radius", shape, dtype)
     start = None if init is None else rows(init, "init", shape, dtype)
+
+    # The solver sees distances in units of the row's range.
     scale = lax.stop_gradient(jnp.max(row.distance, axis=-1))
     scale = jnp.where(scale > 0, scale, 1)
-    best = jnp.sum(jnp.where(row.distance <= 0, row.probs, 0), axis=-1)
-    largest = lax.stop_gradient(-jnp.log(jnp.where(best > 0, best, 1)))
-    eps = jnp.finfo(dtype).eps
-    active = lax.stop_gradient((eta < largest * (1 - 4 * eps)) & (eta > eps**2))
-    full = lax.stop_gradient(eta >= largest * (1 - 4 * eps))
+    ties = row.used & (row.distance <= 0)
+    tied = jnp.sum(jnp.where(ties, row.probs, 0), axis=-1)
+    tied = jnp.where(tied > 0, tied, 1)
+    largest = lax.stop_gradient(-jnp.log(tied))
     equation = Rows(row.distance / scale[..., None], row.probs, kappa, eta, largest)
+
+    # Two ends need no solving: all weight on the best, and none moved at all.
+    eps = jnp.finfo(dtype).eps
     low, high = bounds(dtype)
-    guess = first_guess(equation)
+    full = lax.stop_gradient(eta >= largest * (1 - 4 * eps))
+    active = lax.stop_gradient(eta > eps**2) & ~full
+    guess = first_guess(jax.tree.map(lax.stop_gradient, equation))
     if start is not None:
         usable = jnp.isfinite(start) & (start > 0)
-        given = jnp.where(usable, start, 1) / scale
-        guess = jnp.where(usable, jnp.clip(given, low, high), guess)
-    root = budget_root(equation, lax.stop_gradient(guess), active)
+        given = jnp.clip(jnp.where(usable, start, 1) / scale, low, high)
+        guess = lax.stop_gradient(jnp.where(usable, given, guess))
+    root = budget_root(equation, guess, active)
     tau = jnp.where(active, root.tau, high)
+
     at = tilt_at(equation, tau, root.edge)
-    tied = row.probs * (row.distance <= 0) / jnp.where(best > 0, best, 1)[..., None]
-    weights = row.probs * at.powers / at.mass[..., None]
-    weights = jnp.where(full[..., None], tied, weights)
+    at_best = jnp.where(ties, row.probs / tied[..., None], 0)
+    inner = row.probs * at.powers / at.mass[..., None]
+    weights = jnp.where(full[..., None], at_best, inner)
     temperature = jnp.where(full, 0, scale * tau)
     value = _value(row, weights, temperature, kappa, eta)
     finite = kappa > 0
@@ -93,14 +153,56 @@ def worst_case_mean(
     probs: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Array:
-    """See `worst_case`."""
+    r"""The largest mean score of a distribution in a Renyi ball: `worst_case`'s value.
+
+    Its gradients are the envelope's: :math:`\partial V / \partial f_j = p_j` and
+    :math:`\partial V / \partial \eta = \tau m / m_1` with :math:`m = \sum q r^k` and
+    :math:`m_1 = \sum q r^{k-1}`. The radius falls as the order rises for the same
+    distribution, so :math:`\partial V / \partial \gamma \le 0`. Under ``jit`` a first
+    derivative costs one pass more than the value; second derivatives use the implicit
+    function theorem.
+
+    Args:
+      values: scores f, finite where used. [..., n]
+      gamma: the order, in ``[1, inf]``; a number, or one a row. [...]
+      radius: the radius eta in nats, at least 0; a number, or one a row. [...]
+      probs: base weights q, normalised over the used entries; uniform if ``None``.
+      where: the entries to use; a masked one behaves as if deleted.
+
+    Returns:
+      The worst-case mean, between the mean and the maximum; 0 for a row with nothing
+      to use. [...]
+
+    Raises:
+      ValueError: as `worst_case`.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from drrl_jax.dro import worst_case_mean
+      >>> f = jnp.array([0.1, 0.5, 0.9])
+      >>> values = [worst_case_mean(f, gamma=2.0, radius=r) for r in (0, 0.1, 5)]
+      >>> [round(float(v), 4) for v in values]
+      [0.5, 0.6059, 0.9]
+      >>> slope = jax.grad(lambda g: worst_case_mean(f, gamma=g, radius=0.1))(2.0)
+      >>> round(float(slope), 4)
+      -0.0231
+    """
     return worst_case(
         values, gamma=gamma, radius=radius, probs=probs, where=where
     ).value
 
 
 @jax.custom_jvp
-def _value(row: Candidates, weights, temperature, kappa, eta) -> Array:
+def _value(
+    row: Candidates, weights: Array, temperature: Array, kappa: Array, eta: Array
+) -> Array:
+    """The dual objective at its minimum, whose tangents are the envelope's.
+
+    The weights and the temperature depend on everything else: their tangents drop out
+    at first order, and carry the second.
+    """
+    del weights
     return dual_value(row, temperature, kappa, eta)
 
 
@@ -108,10 +210,10 @@ def _value(row: Candidates, weights, temperature, kappa, eta) -> Array:
 def _value_jvp(primals, tangents):
     row, weights, temperature, kappa, eta = primals
     drow, _, _, dkappa, deta = tangents
-    held = (row.probs, kappa, eta)
 
-    def of(probs, kappa, eta):
+    def of(probs: Array, kappa: Array, eta: Array) -> Array:
         return dual_value(row._replace(probs=probs), temperature, kappa, eta)
 
-    value, other = jax.jvp(of, held, (drow.probs, dkappa, deta))
-    return value, drow.best + other - jnp.sum(weights * drow.distance, axis=-1)
+    held = (row.probs, kappa, eta)
+    value, partial = jax.jvp(of, held, (drow.probs, dkappa, deta))
+    return value, partial + drow.best - jnp.sum(weights * drow.distance, axis=-1)
