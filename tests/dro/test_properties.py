@@ -1,0 +1,209 @@
+"""What holds for every input: order, symmetry, masks, edges, finite gradients."""
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from drrl_jax import dro
+
+GAMMAS = [1.0, 1 + 1e-6, 1.01, 1.5, 2.0, 5.0, 50.0, 1e6, np.inf]
+RADII = [0.0, 1e-6, 0.05, 0.5, 2.0, 100.0]
+
+
+@pytest.fixture(scope="module")
+def table():
+    """The worst case of eight random rows for all orders (axis 0) and radii (axis 1)."""
+    values = np.random.default_rng(1).normal(size=(8, 32)).astype(np.float32)
+    gamma, radius = jnp.meshgrid(
+        jnp.asarray(GAMMAS, jnp.float32), jnp.asarray(RADII, jnp.float32), indexing="ij"
+    )
+    found = jax.jit(dro.worst_case)(
+        jnp.broadcast_to(values, (*gamma.shape, *values.shape)),
+        gamma=gamma[..., None],
+        radius=radius[..., None],
+    )
+    return values, found
+
+
+def test_between_mean_and_maximum_and_monotone(table):
+    values, found = table
+    v = np.asarray(found.value)
+    assert (v >= values.mean(-1) - 1e-5).all()
+    assert (v <= values.max(-1) + 1e-5).all()
+    assert (np.diff(v, axis=1) >= -1e-5).all(), "falls with the radius"
+    assert (np.diff(v, axis=0) <= 1e-5).all(), "rises with the order"
+    np.testing.assert_allclose(v[:, 0], np.tile(values.mean(-1), (9, 1)), atol=1e-5)
+    np.testing.assert_allclose(v[:, -1], np.tile(values.max(-1), (9, 1)), atol=1e-5)
+
+
+def test_weights_are_a_distribution_that_attains_the_value(table):
+    values, found = table
+    weights = np.asarray(found.weights)
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+    # Float32's promise is 1e-5 in units of the row's range.
+    error = np.abs((weights * values).sum(-1) - found.value)
+    assert (error <= 1e-5 * np.ptp(values, axis=-1)).all()
+
+
+def test_renyi_tends_to_kullback_leibler(table):
+    _, found = table
+    np.testing.assert_allclose(found.value[1], found.value[0], atol=1e-4)
+
+
+def test_few_steps(table):
+    steps = np.asarray(table[1].num_steps)
+    assert steps[: GAMMAS.index(2.0) + 1].max() <= 8
+    assert steps.max() <= 40
+
+
+def test_shift_and_scale():
+    values = jnp.asarray(np.random.default_rng(2).normal(size=(4, 16)), jnp.float32)
+    solve = jax.jit(lambda v: dro.worst_case(v, gamma=1.7, radius=0.4))
+    base = solve(values)
+    for scale, shift in ((1.0, 3.0), (1e4, 0.0), (1e-4, 0.0)):
+        moved = solve(scale * values + shift)
+        np.testing.assert_allclose(
+            moved.value, scale * base.value + shift, rtol=1e-5, atol=1e-6 * scale
+        )
+        np.testing.assert_allclose(moved.weights, base.weights, atol=2e-4)
+
+
+def test_masked_is_deleted_whatever_it_holds():
+    values = jnp.array([0.3, jnp.nan, 0.9, -0.2, jnp.inf])
+    where = jnp.array([True, False, True, True, False])
+    kept = values[where]
+    for gamma in (1.0, 1.5, jnp.inf):
+        a = dro.worst_case(values, gamma=gamma, radius=0.3, where=where)
+        b = dro.worst_case(kept, gamma=gamma, radius=0.3)
+        np.testing.assert_allclose(a.value, b.value, rtol=1e-6)
+        np.testing.assert_allclose(a.weights[where], b.weights, rtol=1e-5, atol=1e-7)
+        grad = jax.grad(
+            lambda v, g=gamma: dro.worst_case_mean(v, gamma=g, radius=0.3, where=where)
+        )(values)
+        np.testing.assert_allclose(grad[where], b.weights, rtol=1e-4, atol=1e-6)
+        assert (grad[~where] == 0).all()
+
+
+def test_all_masked_is_zero_with_zero_gradient():
+    value, grad = jax.value_and_grad(
+        lambda v: dro.worst_case_mean(
+            v, gamma=1.5, radius=0.3, where=jnp.zeros(3, bool)
+        )
+    )(jnp.array([1.0, jnp.nan, 2.0]))
+    assert value == 0 and (grad == 0).all()
+
+
+def test_jit_vmap_and_warm_start_agree():
+    values = jnp.asarray(np.random.default_rng(3).normal(size=(5, 20)), jnp.float32)
+    gamma = jnp.array([1.0, 1.2, 2.0, 9.0, jnp.inf])
+    radius = jnp.array([0.1, 0.5, 1.0, 0.3, 0.7])
+    whole = dro.worst_case(values, gamma=gamma, radius=radius)
+    mapped = jax.jit(
+        jax.vmap(lambda v, g, r: dro.worst_case(v, gamma=g, radius=r))
+    )(values, gamma, radius)  # fmt: skip
+    np.testing.assert_allclose(whole.value, mapped.value, rtol=1e-5, atol=1e-6)
+    warm = dro.worst_case(values, gamma=gamma, radius=radius, init=whole.temperature)
+    np.testing.assert_allclose(warm.value, whole.value, rtol=1e-5, atol=1e-6)
+    assert (np.asarray(warm.num_steps) <= np.asarray(whole.num_steps) + 1).all()
+    nonsense = jnp.array([jnp.nan, -1.0, 0.0, jnp.inf, 1e30])
+    cold = dro.worst_case(values, gamma=gamma, radius=radius, init=nonsense)
+    np.testing.assert_allclose(cold.value, whole.value, rtol=1e-5, atol=1e-6)
+
+
+def test_numeric_gradients_to_second_order():
+    values = np.random.default_rng(4).normal(size=(2, 7))
+    probs = np.random.default_rng(5).uniform(0.5, 1.5, size=(2, 7))
+    with jax.enable_x64(True):
+
+        def mean(v, gamma, radius):
+            return dro.worst_case_mean(v, gamma=gamma, radius=radius, probs=probs)
+
+        for gamma in (1.3, 2.0):
+            arguments = (jnp.asarray(values), jnp.asarray(gamma), jnp.asarray(0.4))
+            check_grads(mean, arguments, order=2, modes=["rev"], rtol=2e-4, atol=2e-5)
+
+
+def test_gradient_in_the_radius_is_the_multiplier():
+    """dV/dη = τ·m/m₁, and τ itself at order 1."""
+    values = jnp.asarray(np.random.default_rng(6).normal(size=9), jnp.float32)
+    slope = jax.grad(
+        lambda r: dro.worst_case_mean(values, gamma=1.0, radius=r)
+    )(0.4)  # fmt: skip
+    temperature = dro.worst_case(values, gamma=1.0, radius=0.4).temperature
+    np.testing.assert_allclose(slope, temperature, rtol=1e-3)
+
+
+@jax.jit
+def _everything(values, where, gamma, radius, probs):
+    def mean(v, g, r):
+        return dro.worst_case_mean(v, gamma=g, radius=r, where=where, probs=probs)
+
+    value, gradients = jax.value_and_grad(mean, argnums=(0, 1, 2))(
+        values, gamma, radius
+    )
+    return (
+        value,
+        gradients,
+        dro.worst_case(values, gamma=gamma, radius=radius, where=where, probs=probs),
+    )
+
+
+@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.given(st.data())
+def test_finite_on_adversarial_inputs(data):
+    """Ties, ±1e4, one candidate, all masked, η = 0, η ≫ log N: always finite."""
+    score = st.one_of(
+        st.sampled_from([0.0, 1e4, -1e4, 1.0, 1e-30, 1.0000001]),
+        st.floats(-2, 2, width=32),
+    )
+    n = 6
+    values = np.array(data.draw(st.lists(score, min_size=n, max_size=n)), np.float32)
+    where = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    weight = st.sampled_from([0.0, 1e-6, 1.0, 5.0])
+    probs = np.array(data.draw(st.lists(weight, min_size=n, max_size=n)), np.float32)
+    gamma = np.float32(data.draw(st.sampled_from(GAMMAS)))
+    radius = np.float32(data.draw(st.sampled_from([*RADII, 1e-12, np.log(6)])))
+    value, gradients, found = _everything(values, where, gamma, radius, probs)
+    assert np.isfinite(value)
+    assert all(np.isfinite(g).all() for g in gradients)
+    assert np.isfinite(found.weights).all() and np.isfinite(found.temperature)
+    used = where & (probs > 0)
+    if used.any():
+        slack = 1e-5 * max(1.0, np.ptp(values[used]))
+        assert values[used].min() - slack <= value <= values[used].max() + slack
+    else:
+        assert value == 0
+
+
+def test_bfloat16_in_bfloat16_out():
+    values = jnp.array([0.1, 0.5, 0.9], jnp.bfloat16)
+    found = dro.worst_case(values, gamma=2.0, radius=0.1)
+    assert found.value.dtype == found.weights.dtype == jnp.bfloat16
+    np.testing.assert_allclose(float(found.value), 0.6059, atol=4e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda v: dro.worst_case(v, gamma=0.5, radius=0.1), "gamma"),
+        (lambda v: dro.worst_case(v, gamma=2.0, radius=-0.1), "radius"),
+        (lambda v: dro.dual(v, 0.0, gamma=2.0, weight=0.5), "weight"),
+        (lambda v: dro.worst_case(v, gamma=2.0, radius=jnp.ones(4)), "radius"),
+    ],
+)
+def test_static_errors(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call(jnp.zeros((2, 3)))
+
+
+def test_value_at_temperature_is_the_kl_dual_at_order_1():
+    values = jnp.array([0.3, -0.1, 0.8])
+    tau = 0.2
+    expected = tau * np.log(np.mean(np.exp(np.asarray(values) / tau)))
+    found = dro.value_at_temperature(values, tau, gamma=1.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
