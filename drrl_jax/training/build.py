@@ -18,6 +18,7 @@ from drrl_jax.training.optimiser import make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.state import DeviceData, TrainState
 
+
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """Everything that ``fit`` drives; made once by ``build``."""
@@ -142,6 +143,7 @@ def build(
             num_interactions=len(dataset.train),
             refresh_steps=max(round(config.loss.refresh_every * steps), 1),
             top_k=config.loss.top_k,
+            sparse=config.training.optimiser.startswith("sparse_"),
         ),
         valid_split=valid_split,
         test_split=test_split,
@@ -209,9 +211,7 @@ def make_objective(
 def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
     """Parameters, auxiliary variables and optimiser state; jit- and vmap-safe in seed."""
     objective, config = parts.objective, parts.config
-    model_key, extra_key = jax.random.split(
-        jax.random.fold_in(jax.random.key(seed), 2)
-    )
+    model_key, extra_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     variables = objective.model.init(model_key, parts.data.graph)
     params: dict[str, Any] = {"model": variables}
     per_user: dict[str, jax.Array] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from drrl_jax import data, losses, models
+from drrl_jax.training.optimiser import OPTIMISERS
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
 SUPPLIED = frozenset(
@@ -82,6 +83,7 @@ def default_config() -> config_dict.ConfigDict:
                 "log_q_correction": False,
                 "false_negative_rate": 0.0,
                 "epochs": 60,
+                "optimiser": "adam",
                 "learning_rate": 0.01,
                 "weight_decay": 0.0,
                 "weight_decay_mode": "coupled",
@@ -257,6 +259,7 @@ def validate(config: config_dict.ConfigDict) -> None:
         training.weight_decay_mode,
         ("coupled", "decoupled", "batch"),
     )
+    _check_optimiser(config)
     choice("training.schedule", training.schedule, ("constant", "cosine"))
     choice("training.dtype", training.dtype, ("float32", "bfloat16"))
     choice("training.route", training.route, ("auto", "dense", "gather"))
@@ -267,6 +270,22 @@ def validate(config: config_dict.ConfigDict) -> None:
         )
     reported = [f"{m}@{k}" for m in evaluation.metrics for k in evaluation.ks]
     choice("evaluation.monitor", evaluation.monitor, reported)
+
+
+def _check_optimiser(config: config_dict.ConfigDict) -> None:
+    rule = config.training.optimiser
+    choice("training.optimiser", rule, OPTIMISERS)
+    if rule.startswith("sparse_") and (
+        config.model.name != "mf"
+        or num_negatives(config) is None
+        or config.loss.name == "adv_infonce"
+    ):
+        raise ValueError(
+            "training.optimiser='sparse_…' updates the rows of a batch: it needs"
+            " model.name 'mf', a number of training.negatives and a loss other than"
+            f" 'adv_infonce'; got {config.model.name!r},"
+            f" {config.training.negatives!r} and {config.loss.name!r}."
+        )
 
 
 def _check_loss(config: config_dict.ConfigDict) -> None:

@@ -9,6 +9,7 @@ import optax
 from drrl_jax.training.objective import Objective
 from drrl_jax.training.optimiser import project
 from drrl_jax.training.sampling import Sampling, draw_batch
+from drrl_jax.training.sparse import sparse_step
 from drrl_jax.training.state import DeviceData, TrainState
 
 
@@ -31,6 +32,7 @@ def make_epoch(
     num_interactions: int,
     refresh_steps: int,
     top_k: int = 20,
+    sparse: bool = False,
 ) -> EpochFunction:
     """Builds ``epoch(state, data, seed, overrides) -> (state, losses [steps])``.
 
@@ -47,6 +49,7 @@ def make_epoch(
       num_interactions: training interactions.
       refresh_steps: steps between refreshes of the per-user statistics.
       top_k: rank of SL@K's quantile.
+      sparse: update only the embedding rows of a batch (MF); see ``sparse.py``.
     """
     steps = steps_per_epoch(num_interactions, sampling.batch_size)
 
@@ -57,7 +60,9 @@ def make_epoch(
         order_key = jax.random.fold_in(jax.random.fold_in(run_key, 0), state.step)
         order = jax.random.permutation(order_key, num_interactions).astype(jnp.int32)
         padding = jnp.full(
-            (steps * sampling.batch_size - num_interactions,), num_interactions, jnp.int32
+            (steps * sampling.batch_size - num_interactions,),
+            num_interactions,
+            jnp.int32,
         )
         order = jnp.concatenate([order, padding]).reshape(steps, sampling.batch_size)
 
@@ -74,6 +79,21 @@ def make_epoch(
                     lambda: dict(state.per_user),
                 )
             batch = draw_batch(negative_key, data, rows, sampling)
+            if sparse:
+                loss, params, opt_state = sparse_step(
+                    objective,
+                    optimiser,
+                    state.params,
+                    state.opt_state,
+                    per_user,
+                    data,
+                    batch,
+                    model_key,
+                    overrides,
+                )
+                return TrainState(
+                    state.step + 1, project(params), opt_state, per_user
+                ), loss
             loss, gradients = jax.value_and_grad(objective)(
                 state.params, per_user, data, batch, model_key, overrides
             )

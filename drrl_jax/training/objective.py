@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from drrl_jax import dro, losses, scores
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.models import Backbone
-from drrl_jax.training.state import DeviceData, catalogue_mask
+from drrl_jax.training.state import DeviceData, catalogue_mask, positives_of
 
 Params = dict[str, Any]
 
@@ -100,6 +100,8 @@ class Objective:
         Returns:
           A scalar.
         """
+        if batch.negatives is None and self.loss_name in losses.ROW_LOSSES:
+            return self._over_catalogue(params, per_user, data, batch, key, overrides)
         scored = self.score(params, data, batch, key)
         hyper = {**self.hyperparameters, **(overrides or {})}
         rows = losses.LOSSES[self.loss_name](
@@ -109,7 +111,7 @@ class Objective:
             log_q=batch.log_q,
             reduce_fn=None,
             **hyper,
-            **self._supplied(params, per_user, batch, scored),
+            **self._supplied(params, per_user, batch),
         )
         value = masked_mean(rows, batch.valid)
         if self.batch_regulariser:
@@ -124,6 +126,46 @@ class Objective:
             method="auxiliary_loss",
         )
         return value + own
+
+    def _over_catalogue(self, params, per_user, data, batch, key, overrides):
+        """The mean loss with every item a negative, without the score matrix."""
+        tables = self._apply(
+            params, data.graph, train=True, method="tables", rngs={"noise": key}
+        )
+        users = self._apply(params, tables.users[batch.users], method="user_tower")
+        items = self._apply(params, tables.items, method="item_tower")
+        ready_users, ready_items = self._prepare(users), self._prepare(items)
+        positive = jnp.einsum(
+            "bd,bd->b",
+            ready_users,
+            ready_items[batch.items],
+            preferred_element_type=jnp.float32,
+        )
+        value = losses.catalogue(
+            positive,
+            ready_users,
+            ready_items,
+            loss=self.loss_name,
+            exclude=positives_of(data.positives, batch.users, self.max_positives),
+            weights=batch.valid / jnp.maximum(jnp.sum(batch.valid), 1),
+            **{
+                **self.hyperparameters,
+                **(overrides or {}),
+                **self._supplied(params, per_user, batch),
+            },
+        )
+        if self.batch_regulariser:
+            squared = jnp.square(users) + jnp.square(items[batch.items])
+            penalty = 0.5 * masked_mean(jnp.sum(squared, axis=-1), batch.valid)
+            value = value + self.batch_regulariser * penalty
+        return value + self._apply(
+            params,
+            tables,
+            batch.users,
+            batch.items,
+            batch.valid,
+            method="auxiliary_loss",
+        )
 
     def score(
         self, params: Params, data: DeviceData, batch: Batch, key: jax.Array
@@ -150,7 +192,9 @@ class Objective:
             positives = items[:, 0]
         else:
             items = self._apply(params, tables.items, method="item_tower")
-            product = scores.catalogue_scores(self._prepare(users), self._prepare(items))
+            product = scores.catalogue_scores(
+                self._prepare(users), self._prepare(items)
+            )
             positives = items[batch.items]
             norms = jnp.sum(jnp.square(items), axis=-1)
             if batch.negatives is None:
@@ -167,7 +211,9 @@ class Objective:
                 ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
                 both = scores.pick(product, ids)
                 positive, negative, where = both[:, 0], both[:, 1:], batch.where
-                squared = norms[ids].sum(axis=1) if self.batch_regulariser else norms[:1]
+                squared = (
+                    norms[ids].sum(axis=1) if self.batch_regulariser else norms[:1]
+                )
         squared = squared + jnp.sum(jnp.square(users), axis=-1)
         return Scored(positive, negative, where, users, positives, tables, squared)
 
@@ -188,7 +234,9 @@ class Objective:
             params, user_rows[users][:, None], item_rows, method="pair_scores"
         )
 
-    def embeddings(self, params: Params, data: DeviceData) -> tuple[jax.Array, jax.Array]:
+    def embeddings(
+        self, params: Params, data: DeviceData
+    ) -> tuple[jax.Array, jax.Array]:
         """Prepared embeddings of all users and items, for ranking."""
         users, items = self._apply(params, data.graph)
         if self.pairwise:
@@ -201,7 +249,7 @@ class Objective:
     def _prepare(self, rows: jax.Array) -> jax.Array:
         return scores.prepare(rows, self.similarity).astype(self.dtype)
 
-    def _supplied(self, params, per_user, batch, scored) -> dict[str, Any]:
+    def _supplied(self, params, per_user, batch) -> dict[str, Any]:
         """What the loss needs beyond scores: thresholds, quantiles, variables."""
         name = self.loss_name
         if name == "drrl_dual":
@@ -235,7 +283,7 @@ class Objective:
         per_user: Mapping[str, jax.Array],
         data: DeviceData,
         overrides: Mapping[str, jax.Array] | None = None,
-        block: int = 512,
+        block: int = 64,
         top_k: int = 20,
     ) -> dict[str, jax.Array]:
         """Per-user statistics solved on the whole catalogue, blocks of users at a time.

@@ -7,6 +7,10 @@ from ml_collections import config_dict
 
 from drrl_jax import losses
 
+_RULES = {"adam": optax.scale_by_adam, "adagrad": optax.scale_by_rss}
+# With the prefix "sparse_" the rule sees only the rows of the batch; see sparse.py.
+OPTIMISERS = (*_RULES, *(f"sparse_{name}" for name in _RULES))
+
 
 def learning_rate(config: config_dict.ConfigDict, total_steps: int) -> optax.Schedule:
     """Learning rate by step: constant or cosine, after a linear warm-up."""
@@ -26,7 +30,7 @@ def learning_rate(config: config_dict.ConfigDict, total_steps: int) -> optax.Sch
 def make_optimiser(
     config: config_dict.ConfigDict, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-    """Adam for the model; thresholds, adversary and LLPAUC variables by their own rules.
+    """Adam or Adagrad for the model; the auxiliary variables by their own rules.
 
     Args:
       config: the run's config.
@@ -41,7 +45,7 @@ def make_optimiser(
         steps.append(optax.clip_by_global_norm(training.clip_norm))
     if training.weight_decay and training.weight_decay_mode == "coupled":
         steps.append(optax.add_decayed_weights(training.weight_decay))
-    steps.append(optax.scale_by_adam())
+    steps.append(_RULES[training.optimiser.removeprefix("sparse_")]())
     if training.weight_decay and training.weight_decay_mode == "decoupled":
         steps.append(optax.add_decayed_weights(training.weight_decay))
     total = steps_per_epoch * training.epochs

@@ -45,6 +45,23 @@ class DeviceData(NamedTuple):
     graph: Any = None
 
 
+def positives_of(positives: Csr, users: jax.Array, width: int) -> jax.Array:
+    """The training positives of each row's user, padded by -1.
+
+    Args:
+      positives: training positives on the device.
+      users: ``int32 [b]``.
+      width: the most positives that any user has (static).
+
+    Returns:
+      ``int32 [b, width]``.
+    """
+    start, end = positives.indptr[users], positives.indptr[users + 1]
+    offsets = start[:, None] + jnp.arange(width, dtype=start.dtype)[None, :]
+    items = positives.indices[jnp.minimum(offsets, positives.indices.shape[0] - 1)]
+    return jnp.where(offsets < end[:, None], items, -1)
+
+
 def catalogue_mask(
     positives: Csr, users: jax.Array, num_items: int, width: int
 ) -> jax.Array:
@@ -59,13 +76,10 @@ def catalogue_mask(
     Returns:
       ``bool [b, num_items]``.
     """
-    start, end = positives.indptr[users], positives.indptr[users + 1]
-    offsets = start[:, None] + jnp.arange(width, dtype=start.dtype)[None, :]
-    inside = offsets < end[:, None]
-    items = positives.indices[jnp.minimum(offsets, positives.indices.shape[0] - 1)]
+    items = positives_of(positives, users, width)
     # One flat scatter of scalars; the padding writes out of bounds and is dropped.
     rows = jnp.arange(users.shape[0], dtype=items.dtype)[:, None]
-    flat = jnp.where(inside, rows * num_items + items, users.shape[0] * num_items)
+    flat = jnp.where(items >= 0, rows * num_items + items, users.shape[0] * num_items)
     mask = jnp.ones((users.shape[0] * num_items,), bool)
     mask = mask.at[flat.reshape(-1)].set(False, mode="drop")
     return mask.reshape(users.shape[0], num_items)

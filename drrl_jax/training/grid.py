@@ -1,0 +1,107 @@
+"""Many settings of a run in one program: shared data, a compile, a mapped epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drrl_jax.training.build import Parts
+from drrl_jax.training.state import TrainState
+
+
+class Grid(NamedTuple):
+    """What a grid of runs returns.
+
+    Attributes:
+      states: the last state of every setting; leaves have a leading ``[settings]``.
+      losses: mean loss of each epoch, ``float32 [epochs, settings]``.
+    """
+
+    states: TrainState
+    losses: np.ndarray
+
+    def state(self, setting: int) -> TrainState:
+        """The state of one setting, as a single run returns it."""
+        return jax.tree.map(lambda leaf: leaf[setting], self.states)
+
+
+def train_grid(
+    parts: Parts,
+    overrides: Mapping[str, Sequence[float]],
+    *,
+    seeds: Sequence[int] | None = None,
+    epochs: int | None = None,
+) -> Grid:
+    """Trains several settings at once, each as it would be trained alone.
+
+    One jitted program maps the epoch over the settings. With equal seeds the ids of
+    every step are drawn once for all.
+
+    Args:
+      parts: what ``build`` returns; its data is shared.
+      overrides: numbers of each setting by hyperparameter of the loss (``gamma``,
+        ``radius``, ``temperature``, …), all of one length. They are traced, so they
+        take the place of the config's whatever their values.
+      seeds: a seed for each setting; the config's for all by default.
+      epochs: how many; the config's by default.
+
+    Returns:
+      A ``Grid``, equal to separate runs to float tolerance.
+
+    Raises:
+      ValueError: for lengths that differ, or a name that is no hyperparameter of the
+        loss.
+
+    Example:
+      >>> from drrl_jax import training
+      >>> config = training.default_config()
+      >>> config.training.epochs, config.model.dim = 1, 8
+      >>> parts = training.build(config)
+      >>> grid = train_grid(parts, {"temperature": [0.2, 0.3]})
+      >>> grid.losses.shape
+      (1, 2)
+    """
+    lengths = {name: len(values) for name, values in overrides.items()}
+    if seeds is not None:
+        lengths["seeds"] = len(seeds)
+    if len(set(lengths.values())) != 1:
+        raise ValueError(
+            f"overrides and seeds must be of one length of at least 1; got {lengths}."
+        )
+    taken = set(parts.objective.hyperparameters)
+    for name in overrides:
+        if name not in taken:
+            raise ValueError(
+                f"overrides must be hyperparameters of {parts.objective.loss_name!r},"
+                f" which are {', '.join(sorted(taken))}; got {name!r}."
+            )
+    count = next(iter(lengths.values()))
+    if not count:
+        raise ValueError("overrides and seeds must hold a setting; got none.")
+    chosen = [parts.config.seed] * count if seeds is None else list(seeds)
+    shared = len(set(chosen)) == 1
+    # vmap of one seed draws the ids once; of many, each setting draws its own.
+    seed = jnp.asarray(chosen[0] if shared else chosen, jnp.uint32)
+    axis = None if shared else 0
+    traced = {name: jnp.asarray(v, jnp.float32) for name, v in overrides.items()}
+
+    states = jax.vmap(parts.init)(jnp.asarray(chosen, jnp.uint32))
+    # The step number is the same in all settings, and the ids are a function of it.
+    axes = TrainState(None, 0, 0, 0)
+
+    def epoch(state: TrainState, data: Any, seed: jax.Array, overrides: Any):
+        mapped = jax.vmap(
+            parts.epoch, in_axes=(axes, None, axis, 0), out_axes=(axes, 0)
+        )
+        return mapped(state, data, seed, overrides)
+
+    compiled = jax.jit(epoch, donate_argnums=0)
+    states = states._replace(step=states.step[0])
+    history = []
+    for _ in range(parts.config.training.epochs if epochs is None else epochs):
+        states, losses = compiled(states, parts.data, seed, traced)
+        history.append(np.asarray(losses).mean(axis=1))
+    step = jnp.broadcast_to(states.step, (count,))
+    return Grid(states._replace(step=step), np.asarray(history, np.float32))
