@@ -1,0 +1,200 @@
+"""The command line of a study: its function's keyword arguments are its flags.
+
+A study is ``run(study, out, *, name=default, …) -> table``. ``main(run)`` adds the
+flags that all share (config, workdir, out, progress), runs it and prints the table.
+"""
+
+import inspect
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from drrl_jax import training
+from experiments import study as study_lib
+from experiments.study import Row, Study
+
+Run = Callable[..., str]
+
+
+def main(run: Run) -> None:
+    """Runs a study from the command line."""
+    name = command_name(run)
+    config = config_flags.DEFINE_config_file(
+        "config", str(pathlib.Path(__file__).parent / "configs" / "quickstart.py")
+    )
+    workdir = flags.DEFINE_string("workdir", f"runs/{name}", "Folder of the study.")
+    out = flags.DEFINE_string("out", "", "Folder of tables and plots; empty: workdir.")
+    progress = flags.DEFINE_bool("progress", True, "Show a progress bar for each run.")
+    options = {
+        key: _define(key, parameter.default)
+        for key, parameter in inspect.signature(run).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+    def start(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+        logging.set_verbosity(logging.WARNING)
+        training.enable_compilation_cache()
+        study = Study(workdir.value, config.value, progress=progress.value)
+        folder = pathlib.Path(out.value or workdir.value)
+        print(run(study, folder, **{key: h.value for key, h in options.items()}))
+
+    try:
+        app.run(start)
+    except training.EXPECTED_ERRORS as error:
+        sys.exit(f"error: {error}")
+
+
+def command_name(run: Run) -> str:
+    """``thresholds`` of ``experiments.thresholds`` (also when run as ``__main__``)."""
+    return pathlib.Path(inspect.getfile(run)).stem
+
+
+def _define(name: str, default: Any) -> flags.FlagHolder:
+    text = "See the study's docstring."
+    if isinstance(default, bool):
+        return flags.DEFINE_bool(name, default, text)
+    if isinstance(default, int):
+        return flags.DEFINE_integer(name, default, text)
+    if isinstance(default, float):
+        return flags.DEFINE_float(name, default, text)
+    return flags.DEFINE_list(name, list(default), text)
+
+
+def run_points(
+    study: Study,
+    settings: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    seeds: int,
+    **data: Any,
+) -> list[Row]:
+    """Every ``(labels, changes)`` on every seed."""
+    return [
+        study.point({**changes, "seed": seed}, {**labels, "seed": seed}, **data)
+        for labels, changes in settings
+        for seed in range(seeds)
+    ]
+
+
+def write(
+    study: Study,
+    rows: Sequence[Row],
+    by: Sequence[str],
+    out: pathlib.Path,
+    name: str,
+    *,
+    baseline: str | None = None,
+) -> str:
+    """Tidy rows, and a table of means over seeds; returns the table.
+
+    Args:
+      study: where the points are.
+      rows: one a run.
+      by: labels that make a line of the table.
+      out: folder.
+      name: stem of the files.
+      baseline: a value of the label ``method``; adds the gain over it and paired tests
+        (by user, Holm-corrected) within each group of the other labels.
+    """
+    metrics = [column for column in rows[0] if column.startswith("test/")]
+    monitor = f"test/{study.config.evaluation.monitor}"
+    summary = study_lib.summarise(rows, by, metrics)
+    header = [*by, *(metric.removeprefix("test/") for metric in metrics)]
+    others = [label for label in by if label != "method"]
+    body = []
+    for line in summary:
+        cells = [str(line[label]) for label in by]
+        cells += [study_lib.plus_minus(line, metric) for metric in metrics]
+        if baseline is not None:
+            cells += _against(study, rows, summary, line, others, baseline, monitor)
+        body.append(cells)
+    if baseline is not None:
+        header += [f"vs {baseline}", "p (t / Wilcoxon, Holm)"]
+    study_lib.write_rows(rows, out / f"{name}.csv")
+    return study_lib.write_table(header, body, out / name, command(name))
+
+
+def _against(study, rows, summary, line, others, baseline, monitor) -> list[str]:
+    same = {label: line[label] for label in others}
+    if line["method"] == baseline:
+        return ["-", "-"]
+    group = [row for row in rows if all(row[k] == v for k, v in same.items())]
+    reference = [
+        entry
+        for entry in summary
+        if entry["method"] == baseline and all(entry[k] == v for k, v in same.items())
+    ]
+    if not reference:
+        return ["-", "-"]
+    found = study_lib.significance(
+        study, group, baseline, study.config.evaluation.monitor
+    )[line["method"]]
+    gain = line[monitor] / reference[0][monitor] - 1
+    return [f"{gain:+.1%}", f"{found.t_p_holm:.1e} / {found.wilcoxon_p_holm:.1e}"]
+
+
+def command(name: str) -> str:
+    """The command that is running, as one would type it."""
+    module = pathlib.Path(sys.argv[0]).stem
+    module = module if module in (name, name.split("_")[0]) else name.split("_")[0]
+    return " ".join([f"python -m experiments.{module}", *sys.argv[1:]])
+
+
+def plot_lines(
+    rows: Sequence[Row],
+    x: str,
+    y: str,
+    path: pathlib.Path,
+    *,
+    by: str = "method",
+    log_x: bool = False,
+) -> None:
+    """Mean of ``y`` over seeds against ``x``, a line for each value of ``by``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name in dict.fromkeys(row[by] for row in rows):
+        members = [row for row in rows if row[by] == name]
+        summary = study_lib.summarise(members, [x], [y])
+        xs, ys = [s[x] for s in summary], [s[y] for s in summary]
+        axes.plot(xs, ys, marker="o", markersize=4, label=str(name))
+    if log_x:
+        axes.set_xscale("log", base=2)
+    axes.set(xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=90)
+
+
+def plot_heat(
+    rows: Sequence[Row], x: str, y: str, value: str, path: pathlib.Path
+) -> None:
+    """A heat map of the mean of ``value`` over two labels."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    cells = {(s[x], s[y]): s[value] for s in study_lib.summarise(rows, [x, y], [value])}
+    xs = list(dict.fromkeys(key[0] for key in cells))
+    ys = list(dict.fromkeys(key[1] for key in cells))
+    grid = np.array([[cells.get((a, b), np.nan) for a in xs] for b in ys])
+    figure = Figure(figsize=(5.5, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    image = axes.imshow(grid, origin="lower", aspect="auto")
+    axes.set(xlabel=x, ylabel=y)
+    axes.set_xticks(range(len(xs)), xs)
+    axes.set_yticks(range(len(ys)), ys)
+    for (row, column), number in np.ndenumerate(grid):
+        axes.text(column, row, f"{number:.3f}", ha="center", va="center", color="w")
+    figure.colorbar(image, label=value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=90)

@@ -1,0 +1,127 @@
+"""Noise: false negatives among the sampled ones, and false positives in training.
+
+  python -m experiments.noise --seeds=2 --out=experiments/results/noise
+
+``noise``: ranking at every rate of each study, the settings of the clean optimum kept.
+``noise_weight`` (data with known false negatives): the share of the worst-case weight
+that lands on them, by order, against their share among the candidates.
+"""
+
+import pathlib
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from drrl_jax import data, dro, training
+from drrl_jax.training.state import catalogue_mask
+from experiments import cli
+from experiments import study as study_lib
+from experiments.study import Row, Study
+
+METHODS: dict[str, dict[str, Any]] = {
+    "softmax": {"loss.name": "softmax", "loss.temperature": 0.2},
+    "ccl": {"loss.name": "ccl", "loss.margin": 0.4, "loss.negative_weight": 2.0},
+    "drrl tempered": {
+        "loss.name": "drrl_tempered",
+        "loss.gamma": 1.5,
+        "loss.temperature": 0.3,
+    },
+    "drrl solved": {"loss.name": "drrl", "loss.gamma": 1.5, "loss.radius": 1.0},
+}
+
+
+def run(
+    study: Study,
+    out: pathlib.Path,
+    *,
+    seeds: int = 2,
+    false_negatives: tuple[str, ...] = ("0", "0.125", "0.3"),
+    false_positives: tuple[str, ...] = ("0.1", "0.2"),
+    methods: tuple[str, ...] = tuple(METHODS),
+    gammas: tuple[str, ...] = ("1", "1.25", "1.5", "2", "4", "inf"),
+    radius: float = 1.0,
+) -> str:
+    """Trains every method at every rate, and weighs the known false negatives."""
+    rows: list[Row] = []
+    for rate in false_negatives:
+        settings = [
+            (
+                {"study": "false negatives", "rate": float(rate), "method": name},
+                {**METHODS[name], "training.false_negative_rate": float(rate)},
+            )
+            for name in methods
+        ]
+        rows += cli.run_points(study, settings, seeds)
+    for rate in false_positives:
+        noisy = data.add_false_positives(study.dataset, float(rate))
+        settings = [
+            (
+                {"study": "false positives", "rate": float(rate), "method": name},
+                METHODS[name],
+            )
+            for name in methods
+        ]
+        key = f"false positives {rate}"
+        rows += cli.run_points(study, settings, seeds, dataset=noisy, dataset_key=key)
+    baseline = "ccl" if "ccl" in methods else None
+    by = ["study", "rate", "method"]
+    tables = [cli.write(study, rows, by, out, "noise", baseline=baseline)]
+    monitor = f"test/{study.config.evaluation.monitor}"
+    shown = [row for row in rows if row["study"] == "false negatives"]
+    if shown:
+        cli.plot_lines(shown, "rate", monitor, out / "noise.png")
+    if study.dataset.false_negatives is not None:
+        lines = known_false_negatives(study, gammas, radius)
+        study_lib.write_rows(lines, out / "noise_weight.csv")
+        body = [
+            [line["gamma"], *(f"{v:.4f}" for v in [*line.values()][1:])]
+            for line in lines
+        ]
+        stem = out / "noise_weight"
+        tables.append(
+            study_lib.write_table(list(lines[0]), body, stem, cli.command("noise"))
+        )
+    return "\n\n".join(tables)
+
+
+def known_false_negatives(
+    study: Study, gammas: tuple[str, ...], radius: float, num_users: int = 256
+) -> list[Row]:
+    """Worst-case weight on hidden positives, on the scores of a softmax model."""
+    config = study.config.copy_and_resolve_references()
+    config.update_from_flattened_dict(METHODS["softmax"])
+    config.baselines = ()
+    parts = training.build(config, study.dataset)
+    state, _ = training.fit(parts, progress=False)
+    users, items = parts.objective.embeddings(state.params, parts.data)
+    ids = jnp.arange(min(num_users, study.dataset.num_users))
+    width = int(np.diff(np.asarray(parts.data.positives.indptr)).max())
+    mask = catalogue_mask(parts.data.positives, ids, study.dataset.num_items, width)
+    scores = users[ids] @ items.T
+    hidden = np.zeros((study.dataset.num_users, study.dataset.num_items), bool)
+    false = study.dataset.false_negatives
+    hidden[false.users, false.items] = True
+    hidden = hidden[: len(ids)] & np.asarray(mask)
+    share = float((hidden.sum(1) / np.asarray(mask).sum(1)).mean())
+    lines = []
+    for gamma in gammas:
+        found = dro.worst_case(scores, gamma=float(gamma), radius=radius, where=mask)
+        weights = np.asarray(found.weights)
+        on_hidden = float((weights * hidden).sum(1).mean())
+        lines.append(
+            {
+                "gamma": gamma,
+                "weight on false negatives": on_hidden,
+                "their share": share,
+                "ratio": on_hidden / share,
+                "largest weight / mean": float(
+                    (weights.max(1) * np.asarray(mask).sum(1)).mean()
+                ),
+            }
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,38 @@
+"""One page of all results: every table and plot, with the command that made it.
+
+python -m experiments.report --results=experiments/results
+"""
+
+import pathlib
+
+from absl import app, flags
+
+_RESULTS = flags.DEFINE_string("results", "experiments/results", "Folder of results.")
+
+
+def page(results: pathlib.Path) -> str:
+    """Markdown of all tables under a folder, each with its plot where there is one."""
+    lines = ["# Results", "", "Made by `python -m experiments.report`.", ""]
+    folder = None
+    for table in sorted(results.rglob("*.md")):
+        if table.parent == results:
+            continue
+        if table.parent != folder:
+            folder = table.parent
+            lines += [f"## {folder.relative_to(results)}", ""]
+        lines += [f"### {table.stem}", "", table.read_text().strip(), ""]
+        plot = table.with_suffix(".png")
+        if plot.exists():
+            lines += [f"![{table.stem}]({plot.relative_to(results)})", ""]
+    return "\n".join(lines)
+
+
+def main(_: list[str]) -> None:
+    """Writes ``README.md`` into the folder."""
+    results = pathlib.Path(_RESULTS.value)
+    (results / "README.md").write_text(page(results))
+    print(results / "README.md")
+
+
+if __name__ == "__main__":
+    app.run(main)

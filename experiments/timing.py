@@ -1,0 +1,97 @@
+"""Time: per epoch and to the best epoch for each loss, and the solver's steps.
+
+  python -m experiments.timing --out=experiments/results/timing
+
+Seconds are those of this machine and of whatever else it runs; the losses take turns,
+so the ratios to softmax in the last column are of one run.
+"""
+
+import pathlib
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drrl_jax import dro, training
+from drrl_jax.training.sampling import draw_batch
+from experiments import cli
+from experiments import study as study_lib
+from experiments.study import Row, Study
+from experiments.thresholds import METHODS as THRESHOLDS
+
+METHODS: dict[str, dict[str, Any]] = {
+    **THRESHOLDS,
+    "ccl": {"loss.name": "ccl", "loss.margin": 0.4, "loss.negative_weight": 2.0},
+}
+
+
+def run(
+    study: Study,
+    out: pathlib.Path,
+    *,
+    rounds: int = 5,
+    methods: tuple[str, ...] = tuple(METHODS),
+    gamma: float = 1.5,
+    radius: float = 1.0,
+) -> str:
+    """Median seconds of an epoch over rounds, steps of the solver by epoch."""
+    runs: dict[str, Any] = {}
+    for name in methods:
+        config = study.config.copy_and_resolve_references()
+        config.update_from_flattened_dict(METHODS[name])
+        config.baselines = ()
+        parts = training.build(config, study.dataset)
+        runs[name] = [parts, training.jit_epoch(parts.epoch), parts.init(), []]
+    steps: list[Row] = []
+    seed = jnp.zeros((), jnp.uint32)
+    for turn in range(rounds + 1):  # the first compiles
+        for name, entry in runs.items():
+            parts, epoch, state, seconds = entry
+            start = time.perf_counter()
+            state, _ = jax.block_until_ready(epoch(state, parts.data, seed, {}))
+            seconds.append(time.perf_counter() - start)
+            entry[2] = state
+            if name == "drrl solved":
+                steps.append(_solver_steps(parts, state, turn + 1, gamma, radius))
+    medians = {name: float(np.median(entry[3][1:])) for name, entry in runs.items()}
+    base = medians.get("softmax", next(iter(medians.values())))
+    rows = [
+        {"method": name, "seconds an epoch": value, "ratio": value / base}
+        for name, value in medians.items()
+    ]
+    study_lib.write_rows(rows, out / "timing.csv")
+    body = [
+        [row["method"], f"{row['seconds an epoch']:.4f}", f"{row['ratio']:.2f}"]
+        for row in rows
+    ]
+    tables = [
+        study_lib.write_table(
+            list(rows[0]), body, out / "timing", cli.command("timing")
+        )
+    ]
+    if steps:
+        study_lib.write_rows(steps, out / "timing_steps.csv")
+        body = [
+            [str(line["epoch"]), f"{line['mean']:.2f}", str(line["most"])]
+            for line in steps
+        ]
+        stem = out / "timing_steps"
+        header = ["epoch", "mean steps a row", "most"]
+        tables.append(study_lib.write_table(header, body, stem, cli.command("timing")))
+    return "\n\n".join(tables)
+
+
+def _solver_steps(parts, state, epoch: int, gamma: float, radius: float) -> Row:
+    rows = jnp.arange(parts.sampling.batch_size) % len(parts.dataset.train)
+    batch = draw_batch(jax.random.key(epoch), parts.data, rows, parts.sampling)
+    users, items = parts.objective.embeddings(state.params, parts.data)
+    scores = jnp.einsum("bd,bnd->bn", users[batch.users], items[batch.negatives])
+    found = dro.worst_case(scores, gamma=gamma, radius=radius)
+    count = np.asarray(found.num_steps)
+    return {"epoch": epoch, "mean": float(count.mean()), "most": int(count.max())}
+
+
+if __name__ == "__main__":
+    cli.main(run)
