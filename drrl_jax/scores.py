@@ -10,7 +10,7 @@ Two routes give the same sampled scores and gradients (to rounding):
 
 Wide-row scatters are slow on every backend and very slow on CPU, matmuls are what
 the hardware is built for, so the dense route wins until the catalogue is far larger
-than the number of negatives. ``choose_route`` holds the measured rule.
+than the number of negatives. ``choose_route`` holds the rule.
 """
 
 import functools
@@ -24,7 +24,7 @@ Similarity = Literal["cosine", "dot"]
 
 _EPS = 1e-12
 
-# Nanoseconds, measured by experiments/benchmarks/routes.py: an embedding row fetched and
+# Nanoseconds, estimates that no benchmark has checked yet: an embedding row fetched and
 # scattered back (per 64 floats), a scalar picked and scattered back, and a multiply-add
 # of the dense product, forward and backward.
 _COST = {
@@ -88,7 +88,7 @@ def catalogue_scores(users: jax.Array, items: jax.Array) -> jax.Array:
 def choose_route(
     batch_size: int, negatives: int, num_items: int, dim: int, backend: str | None = None
 ) -> Route:
-    """The cheaper way to score sampled negatives, by a small measured cost model.
+    """The cheaper way to score sampled negatives, by a small cost model.
 
     Args:
       batch_size: rows a step.

@@ -21,6 +21,7 @@ from drrl_jax import data, training
 from experiments.report_table import markdown_table
 
 _PATH = flags.DEFINE_string("path", "", "Data folder; empty: the synthetic set.")
+_LOSSES = flags.DEFINE_list("losses", [], "Rows of the table; all if left out.")
 _BATCH = flags.DEFINE_integer("batch_size", 1024, "Rows a step.")
 _NEGATIVES = flags.DEFINE_integer("negatives", 64, "Negatives a row.")
 _DIM = flags.DEFINE_integer("dim", 64, "Embedding dimension.")
@@ -148,7 +149,8 @@ def main(_: list[str]) -> None:
     else:
         source = "files" if _PATH.value else "synthetic"
         dataset = data.load(source, path=_PATH.value or None)
-        runs, rounds = RUNS, _ROUNDS.value
+        runs = {name: RUNS[name] for name in _LOSSES.value or RUNS}
+        rounds = _ROUNDS.value
     rows = []
     for label, (changes, torch_loss) in runs.items():
         ours = jax_epoch(dataset, changes)

@@ -1,0 +1,51 @@
+"""A grid of settings in one mapped program against one run alone.
+
+python -m experiments.benchmarks.grid --settings=16
+"""
+
+import time
+
+import numpy as np
+from absl import app, flags
+
+from drrl_jax import data, training
+from drrl_jax.training.grid import train_grid
+from experiments.report_table import markdown_table
+
+_PATH = flags.DEFINE_string("path", "", "Data folder; empty: the synthetic set.")
+_SETTINGS = flags.DEFINE_integer("settings", 16, "Settings of the grid.")
+_EPOCHS = flags.DEFINE_integer("epochs", 3, "Timed epochs.")
+_SMOKE = flags.DEFINE_bool("smoke", False, "A tiny problem, to see that it runs.")
+
+
+def main(_: list[str]) -> None:
+    """Prints the table; the first of two calls of each side compiles."""
+    settings, epochs, size = _SETTINGS.value, _EPOCHS.value, {}
+    source = "files" if _PATH.value else "synthetic"
+    if _SMOKE.value:
+        settings, epochs, size = 2, 1, {"num_users": 60, "num_items": 50}
+    dataset = data.load(source, path=_PATH.value or None, **size)
+    config = training.default_config()
+    if _SMOKE.value:
+        config.model.dim = 8
+    parts = training.build(config, dataset)
+    rows, alone = [], None
+    for count in (1, settings):
+        overrides = {"temperature": np.linspace(0.1, 0.5, count).tolist()}
+        seconds = []
+        for extra in (0, epochs):  # compiling cancels out in the difference
+            start = time.perf_counter()
+            train_grid(parts, overrides, epochs=1 + extra)
+            seconds.append(time.perf_counter() - start)
+        epoch = max(seconds[1] - seconds[0], 1e-9) / epochs
+        alone = alone or epoch
+        rows.append(
+            [count, f"{epoch:.3f}", f"{epoch / alone:.2f}", f"{seconds[0]:.1f}"]
+        )
+    print(f"{dataset.name}: {len(dataset.train)} interactions")
+    header = ["settings", "s/epoch of all", "over one", "first epoch (compiles) s"]
+    print(markdown_table(header, rows))
+
+
+if __name__ == "__main__":
+    app.run(main)
