@@ -40,7 +40,7 @@ def main(_: list[str]) -> None:
         epoch = max(seconds[1] - seconds[0], 1e-9) / epochs
         alone = alone or epoch
         rows.append(
-            [count, f"{epoch:.3f}", f"{epoch / alone:.2f}", f"{seconds[0]:.1f}"]
+            [str(count), f"{epoch:.3f}", f"{epoch / alone:.2f}", f"{seconds[0]:.1f}"]
         )
     print(f"{dataset.name}: {len(dataset.train)} interactions")
     header = ["settings", "s/epoch of all", "over one", "first epoch (compiles) s"]
