@@ -51,6 +51,7 @@ def run(
     methods: tuple[str, ...] = tuple(METHODS),
     rows: int = 256,
     draws: int = 32,
+    sample_sizes: tuple[str, ...] = ("8", "16", "64", "256", "512"),
     gamma: float = 1.5,
     radius: float = 1.0,
 ) -> str:
@@ -64,6 +65,7 @@ def run(
       methods: keys of ``METHODS``.
       rows: users on whose scores the estimators are measured.
       draws: samples of negatives for each of them.
+      sample_sizes: numbers of negatives of the estimators.
       gamma: order of the DrRL losses.
       radius: radius where a loss takes one.
     """
@@ -91,7 +93,7 @@ def run(
         row["N"] = catalogue if row["negatives"] == "all" else int(row["negatives"])
     monitor = f"test/{study.config.evaluation.monitor}"
     cli.plot_lines(found, "N", monitor, out / "thresholds.png", log_x=True)
-    lines = estimators(study, rows, draws, sizes, gamma=gamma, radius=radius)
+    lines = estimators(study, rows, draws, sample_sizes, gamma=gamma, radius=radius)
     study_lib.write_rows(lines, out / "thresholds_estimators.csv")
     header = list(lines[0])
     body = [
@@ -140,8 +142,6 @@ def estimators(
     key = jax.random.key(0)
     lines = []
     for size in sizes:
-        if size == "all":
-            continue
         total: dict[str, list[dict[str, np.ndarray]]] = {}
         for draw in range(draws):
             step = jax.random.fold_in(jax.random.fold_in(key, int(size)), draw)

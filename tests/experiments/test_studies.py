@@ -18,6 +18,7 @@ TINY = {
         "methods": ("softmax", "drrl solved"),
         "rows": 16,
         "draws": 2,
+        "sample_sizes": ("8",),
     },
     "noise": {
         "seeds": 1,
