@@ -1,5 +1,6 @@
 """Many settings of a run in one program: shared data, a compile, a mapped epoch."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,10 +18,12 @@ class Grid(NamedTuple):
     Attributes:
       states: the last state of every setting; leaves have a leading ``[settings]``.
       losses: mean loss of each epoch, ``float32 [epochs, settings]``.
+      seconds: wall time of each epoch of all settings; the first one compiles.
     """
 
     states: TrainState
     losses: np.ndarray
+    seconds: np.ndarray
 
     def state(self, setting: int) -> TrainState:
         """The state of one setting, as a single run returns it."""
@@ -99,9 +102,15 @@ def train_grid(
 
     compiled = jax.jit(epoch, donate_argnums=0)
     states = states._replace(step=states.step[0])
-    history = []
+    history, seconds = [], []
     for _ in range(parts.config.training.epochs if epochs is None else epochs):
+        start = time.perf_counter()
         states, losses = compiled(states, parts.data, seed, traced)
         history.append(np.asarray(losses).mean(axis=1))
+        seconds.append(time.perf_counter() - start)
     step = jnp.broadcast_to(states.step, (count,))
-    return Grid(states._replace(step=step), np.asarray(history, np.float32))
+    return Grid(
+        states._replace(step=step),
+        np.asarray(history, np.float32),
+        np.asarray(seconds),
+    )
