@@ -67,7 +67,7 @@ def default_config() -> config_dict.ConfigDict:
                 "threshold_learning_rate": 1e-3,
                 "threshold_optimizer": "sgd",
                 "threshold_init": 0.0,
-                "refresh_every": 0,
+                "refresh_every": 1.0,
                 **{name: optional(kind) for name, kind in _hyperparameter_types()},
                 "weight": optional(float),
                 "radius": optional(float),
@@ -248,6 +248,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     _at_least("training.patience", training.patience, 0)
     _at_least("training.negative_alpha", training.negative_alpha, 0)
     _at_least("training.clip_norm", training.clip_norm, 0)
+    _at_least("loss.refresh_every", loss.refresh_every, 0, strict=True)
     for field, rate in (
         ("training.false_negative_rate", training.false_negative_rate),
         ("data.false_positive_rate", config.data.false_positive_rate),
