@@ -8,6 +8,7 @@ conditional value at risk are its two ends and need no formula of their own.
 
 import math
 import numbers
+from typing import TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 
-def is_static(x: object) -> bool:
+def is_static(x: object) -> TypeGuard[float]:
     """Whether ``x`` is a plain number, whose value can be checked before tracing."""
     return isinstance(x, numbers.Real | np.generic) and not isinstance(x, bool)
 
@@ -45,13 +46,14 @@ def kappa_of(gamma: ArrayLike, dtype: jnp.dtype) -> Array:
     """
     check_gamma(gamma)
     if is_static(gamma):
-        kappa = 1.0 if math.isinf(gamma) else (float(gamma) - 1) / float(gamma)
-        return jnp.asarray(kappa, dtype)
+        exact = 1.0 if math.isinf(gamma) else (float(gamma) - 1) / float(gamma)
+        return jnp.asarray(exact, dtype)
     order = jnp.asarray(gamma).astype(dtype)
     # A double where: inf / inf would put a NaN in the gradient of the other branch.
     finite = jnp.where(jnp.isinf(order), 2.0, order).astype(dtype)
     kappa = jnp.where(jnp.isinf(order), 1.0, (finite - 1) / finite)
-    return jnp.maximum(kappa, 0).astype(dtype)
+    # Not a maximum, whose derivative at 0 would be halved.
+    return jnp.where(kappa < 0, 0, kappa).astype(dtype)
 
 
 def weight_from_radius(radius: ArrayLike, gamma: ArrayLike) -> Array:

@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from drrl_jax.dro.candidates import Candidates, candidates, output_dtype, rows
+from drrl_jax.dro.candidates import (
+    Candidates,
+    candidates,
+    output_dtype,
+    rows,
+    working_dtype,
+)
 from drrl_jax.dro.equation import Rows, bounds, first_guess, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of
 from drrl_jax.dro.solve import budget_root
@@ -98,9 +104,23 @@ def worst_case(
       (-0.5071, 0.7035)
     """
     check_radius(radius)
+    kappa = kappa_of(gamma, working_dtype(values))
+    return _worst_case(values, kappa, radius, probs, where, init)
+
+
+@jax.jit
+def _worst_case(
+    values: ArrayLike,
+    kappa: Array,
+    radius: ArrayLike,
+    probs: ArrayLike | None,
+    where: ArrayLike | None,
+    init: ArrayLike | None,
+) -> WorstCase:
+    """`worst_case`, compiled once a shape also where the caller is not."""
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
-    kappa = rows(kappa_of(gamma, dtype), "gamma", shape, dtype)
+    kappa = rows(kappa, "gamma", shape, dtype)
     eta = rows(radius, "radius", shape, dtype)
     start = None if init is None else rows(init, "init", shape, dtype)
 
