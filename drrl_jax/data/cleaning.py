@@ -119,8 +119,8 @@ def clean(
         for part in [name for name in cleaned if name != "train"]:
             users = ~_member(cleaned[part].users, train.users)
             items = ~_member(cleaned[part].items, train.items)
-            num_users = np.count_nonzero(np.bincount(cleaned[part].users[users]))
-            num_items = np.count_nonzero(np.bincount(cleaned[part].items[items]))
+            num_users = _distinct(cleaned[part].users[users])
+            num_items = _distinct(cleaned[part].items[items])
             bad = users | items
             settle(
                 "unseen",
@@ -191,6 +191,10 @@ def _member(values: np.ndarray, of: np.ndarray) -> np.ndarray:
     seen = np.zeros(max(values.max(initial=-1), of.max(initial=-1)) + 1, bool)
     seen[of] = True
     return seen[values]
+
+
+def _distinct(ids: np.ndarray) -> int:
+    return int(np.count_nonzero(np.bincount(ids)))
 
 
 def _count(number: int, noun: str) -> str:

@@ -217,8 +217,8 @@ def _multiply_high(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def count_at_most(
     sorted_values: jax.Array,
-    start: jax.Array,
-    length: jax.Array,
+    start: jax.Array | int,
+    length: jax.Array | int,
     bound: jax.Array,
     num_steps: int,
 ) -> jax.Array:

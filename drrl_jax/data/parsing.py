@@ -23,11 +23,6 @@ class Columns:
     def __len__(self) -> int:
         return len(self.users)
 
-    def select(self, rows: np.ndarray) -> "Columns":
-        """The rows of a Boolean mask."""
-        values = (getattr(self, f.name) for f in dataclasses.fields(self))
-        return Columns(*(None if v is None else v[rows] for v in values))
-
 
 def parse(
     text: bytes, where: str, *, format: str = "auto", ids: str = "auto"
@@ -230,8 +225,8 @@ def _is_integer(cell: str) -> bool:
     return (
         cell.isascii()
         and cell.isdigit()
-        and len(cell) < 19
         and (cell[0] != "0" or cell == "0")
+        and (len(cell) < 19 or int(cell) < 2**63)
     )
 
 

@@ -1,0 +1,137 @@
+"""Samplers and noise where it is easy to be wrong: empty, full, huge, jitted."""
+
+import hashlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drrl_jax import data
+from drrl_jax.data import negatives
+
+KEY = jax.random.key(7)
+
+
+def test_random_below_is_the_upper_half_of_the_product():
+    bound = jnp.array([1, 2, 3, 41_000, 2**31 - 1])
+    draws = np.asarray(negatives.random_below(KEY, bound, (5000, 5)))
+    bits = np.asarray(jax.random.bits(KEY, (2, 5000, 5), jnp.uint32)).astype(object)
+    exact = (bits[0] * 2**32 + bits[1]) * np.asarray(bound).astype(object) >> 64
+    np.testing.assert_array_equal(draws, exact.astype(np.int64))
+
+
+def test_every_rank_gives_its_own_negative():
+    """The map from rank to item is a bijection onto the non-positives."""
+    rng = np.random.default_rng(0)
+    size = 257
+    for degree in (0, 1, 2, 128, 200, 256):
+        own = np.sort(rng.choice(size, degree, replace=False))
+        csr = data.to_csr(data.Interactions([1] * degree, own), num_rows=3)
+        table = data.negative_table(csr, size)
+        start, length = negatives.segments(table.indptr, jnp.array([1]))
+        ranks = jnp.arange(size - degree)[None]
+        items = ranks + negatives.count_at_most(
+            table.ranks, start, length, ranks, table.num_steps
+        )
+        np.testing.assert_array_equal(items[0], np.setdiff1d(np.arange(size), own))
+
+
+def test_no_interactions_at_all():
+    csr = data.to_csr(data.Interactions([], []), num_rows=2)
+    table = data.negative_table(csr, 3)
+    items = data.sample_negatives(KEY, table, jnp.array([0, 1]), 50)
+    assert set(np.unique(items)) == {0, 1, 2}
+    same = data.sample_with_false_negatives(KEY, table, jnp.array([0]), 8, 0.5)
+    assert same.shape == (1, 8) and int(same.max()) < 3
+
+
+def test_a_full_row_is_drawn_from_the_catalogue_and_flagged():
+    csr = data.to_csr(data.Interactions([0, 0, 1], [0, 1, 0]), num_rows=2)
+    for table, draw in (
+        (data.negative_table(csr, 2), data.sample_negatives),
+        (
+            data.popularity_table(csr, np.array([3, 1]), 1.0),
+            lambda *a: data.sample_by_popularity(*a)[0],
+        ),
+    ):
+        items = draw(KEY, table, jnp.array([0, 1]), 40)
+        assert set(np.unique(items[0])) == {0, 1} and set(np.unique(items[1])) == {1}
+        assert data.has_negatives(table, jnp.array([0, 1])).tolist() == [False, True]
+
+
+def test_popularity_of_unseen_items_and_exact_log_q():
+    csr = data.to_csr(data.Interactions([0], [0]), num_rows=2)
+    table = data.popularity_table(csr, np.array([5, 0, 2, 3, 0]), 1.0)
+    users = jnp.array([0, 1])
+    items, log_q = jax.jit(data.sample_by_popularity, static_argnums=3)(
+        KEY, table, users, 500
+    )
+    assert set(np.unique(items)) == {0, 2, 3}
+    q = np.exp(np.asarray(log_q))
+    np.testing.assert_allclose(q[0][items[0] == 2], 0.4, rtol=1e-5)
+    np.testing.assert_allclose(q[1][items[1] == 2], 0.2, rtol=1e-5)
+    with pytest.raises(ValueError, match="counts must be one-dimensional"):
+        data.popularity_table(csr, np.zeros(5), 1.0)
+    with pytest.raises(ValueError, match="alpha must be finite"):
+        data.popularity_table(csr, np.ones(5), np.nan)
+
+
+def test_jit_is_eager_and_tables_are_arguments():
+    csr = data.to_csr(data.Interactions([0, 0, 1], [5, 90, 3]), num_rows=2)
+    table = data.negative_table(csr, 100)
+    users = jnp.array([0, 1, 0])
+    jitted = jax.jit(data.sample_negatives, static_argnums=3)
+    np.testing.assert_array_equal(
+        jitted(KEY, table, users, 9), data.sample_negatives(KEY, table, users, 9)
+    )
+    assert "i64" not in jitted.lower(KEY, table, users, 9).as_text().split("main")[0]
+
+
+def test_ids_outside_are_refused():
+    pairs = data.Interactions([0, 4], [1, 9])
+    with pytest.raises(ValueError, match=r"user ids must lie in \[0, 4\); got 0 to 4"):
+        data.to_csr(pairs, num_rows=4)
+    with pytest.raises(ValueError, match=r"item ids must lie in \[0, 9\); got 1 to 9"):
+        data.negative_table(data.to_csr(pairs, 5), 9)
+    with pytest.raises(ValueError, match=r"rate must lie in \[0, 1\]; got 2"):
+        table = data.negative_table(data.to_csr(pairs, 5), 10)
+        data.sample_with_false_negatives(KEY, table, jnp.array([0]), 4, 2)
+    with pytest.raises(ValueError, match="items must be one-dimensional and as long"):
+        data.Interactions([0, 1], [1])
+
+
+def test_marked_positives_come_back_as_negatives():
+    pairs = data.Interactions(np.repeat(np.arange(20), 10), np.tile(np.arange(10), 20))
+    kept, marked = data.mark_positives(pairs, 0.1, seed=1)
+    assert len(marked) == 20 and len(kept) == 180
+    csr = data.to_csr(marked, num_rows=20)
+    users = jnp.arange(20)
+    drawn = data.replace_with_marked(
+        KEY, jnp.full((20, 4000), -1), csr, users, probability=0.3
+    )
+    for user, row in enumerate(np.asarray(drawn)):
+        own = csr.indices[csr.indptr[user] : csr.indptr[user + 1]]
+        assert set(row) == {-1, *own.tolist()}
+        if len(own):
+            assert abs((row >= 0).mean() - 0.3) < 0.04
+    assert len(data.mark_positives(pairs, 1.0)[0]) == 20, "nobody's last is taken"
+
+
+def test_false_positives_of_a_nearly_full_row():
+    pairs = data.Interactions([0] * 9 + [1], [*range(9), 0])
+    tiny = data.Dataset("tiny", 2, 10, pairs, pairs.select([]), pairs.select([]))
+    noisy = data.add_false_positives(tiny, 1.0)
+    assert np.bincount(noisy.train.users).tolist() == [10, 2]
+
+
+def test_the_synthetic_set_is_pinned():
+    dataset = data.synthetic()
+    digest = hashlib.sha256()
+    pinned = "6e883b44485ee07c7f9b3e0fcbb80a17397df10a190472ccc7c3688283a5867c"
+    for part in (dataset.train, dataset.test, dataset.false_negatives):
+        digest.update(part.users.astype("<i4").tobytes())
+        digest.update(part.items.astype("<i4").tobytes())
+    assert digest.hexdigest() == pinned
+    other = data.synthetic(seed=1)
+    assert not np.array_equal(other.train.items[:100], dataset.train.items[:100])

@@ -1,0 +1,123 @@
+"""What files look like in the wild: detection, dirt in the text, malformed lines."""
+
+import numpy as np
+import pytest
+
+from drrl_jax.data import formats, parsing
+
+DETECTED = {
+    "1 2\n1 3\n": "pairs",
+    "1 2\n2 3\n": "pairs",  # the same as adjacency, by either reading
+    "1 2 3\n2 3\n": "adjacency",
+    "1 2 3 4\n2\n3 4\n": "adjacency",
+    "1 2 5\n1 3 4\n2 2 1\n": "ratings",
+    "1\t2\n": "pairs",
+    "1\t2\t5\t880\n": "ratings",
+    "1,2,5.0,880\n": "ratings",
+    "user_procid\titem_procid\n0\t1\n": "table",
+    "userId,movieId,rating,timestamp\n1,2,3,4\n": "table",
+    '"reviewerID","asin"\n"a","b"\n': "table",
+    "user item\n1 2\n": "table",
+    "user_id:token\titem_id:token\n1\t2\n": "atomic",
+    "1::2::3::4\n": "movielens",
+    "user1 item1\nuser1 item2\n": "pairs",
+}
+
+
+@pytest.mark.parametrize("text", DETECTED)
+def test_detection(text):
+    assert formats.detect(text.split("\n")[:-1]).name == DETECTED[text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"1 2\n1 3\n",
+        b"1 2\n1 3",  # no end of line
+        b"1 2\r\n1 3\r\n",
+        b"\xef\xbb\xbf1 2\n1 3\n",  # byte order mark
+        b"\n1 2\n\n1 3\n\n",
+        b"1  2 \n 1\t3\n",
+        b"user item\n1 2\n1 3\n",
+        b"1,2\n1,3\n",
+        b"1, 2\n1, 3\n",
+        b"user_id,title,item_id\n1,a,2\n1,b,3\n",
+        b"1::2::5::9\n1::3::4::9\n",
+        b"1 2 3\n4\n",  # a user without items
+    ],
+)
+def test_text_is_read_alike(text):
+    columns = parsing.parse(text, "file")
+    assert columns.users.tolist() == [1, 1]
+    assert columns.items.tolist() == [2, 3]
+
+
+MALFORMED = {
+    b"1 2\n1 3\n1\n": r"f:3: expected 'user item' \(2 fields\), got 1 field in '1'",
+    b"1 2\n1 3\n1 4 5\n": r"f:3: expected 'user item' \(2 fields\), got 3 fields",
+    b"1 2\n1 x\n": r"f:2: expected an integer item id, got 'x'",
+    b"1 2\n1 -3\n": r"f:2: expected an integer item id, got '-3'",
+    b"1 2\n1 3.5\n": r"f:2: expected an integer item id, got '3.5'",
+    b"user\titem\n1\t2\n\t3\n": r"f:3: expected 'user<tab>item'.*1 of them empty",
+    b"1\t2\t5\t880\n1\t3\tgood\t880\n": r"f:2: expected a number as rating, got 'good'",
+    b"1\t2\t5\t880\n1\t3\tnan\t880\n": r"f:2: expected a number as rating, got 'nan'",
+    b"userId,movieId,rating\n1,2,3\n1,,3\n": r"f:3: expected 'user,item,rating'",
+    b"1\t2\t3\t4\t5\n": r"f:1: expected 2 to 4 fields",
+    b"user item\n": r"f: expected interactions, got none after the header",
+    b"": r"f: expected interactions, got an empty file",
+    b" \n\n": r"f: expected interactions, got an empty file",
+    b"1 2\n1 \xff\n": r"f:2: expected UTF-8 text, got byte 0xff",
+    b"user_id:token\trating:float\n1\t2\n": r"f:1: expected a header that names",
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=range(len(MALFORMED)))
+def test_malformed_text_is_one_sentence(text):
+    with pytest.raises(ValueError, match=MALFORMED[text]):
+        parsing.parse(text, "f")
+
+
+def test_ids_as_asked():
+    text = b"007 1\n007 2\n8 1\n"
+    assert parsing.parse(text, "f", ids="string").users.tolist() == ["007", "007", "8"]
+    # 007 is not how an integer is written, so the column holds strings.
+    assert parsing.parse(text, "f").users.dtype.kind == "U"
+    atomic = b"user_id:token item_id:token\n1 2\n1 x\n"
+    assert parsing.parse(atomic, "f").items.tolist() == ["2", "x"]
+    huge = str(2**60)
+    assert parsing.parse(f"{huge} 1\n".encode(), "f").users.tolist() == [2**60]
+
+
+def test_the_format_can_be_forced():
+    text = b"1 2 5\n1 3 4\n"
+    assert parsing.parse(text, "f", format="adjacency").items.tolist() == [2, 5, 3, 4]
+    assert parsing.parse(text, "f").items.tolist() == [2, 3]
+    with pytest.raises(ValueError, match="format must be one of pairs.*got 'csv'"):
+        parsing.parse(text, "f", format="csv")
+    with pytest.raises(ValueError, match="ids must be auto"):
+        parsing.parse(text, "f", ids="int")
+
+
+@pytest.mark.parametrize("name", ["pairs", "adjacency", "ratings", "movielens"])
+def test_bulk_and_line_parsers_agree(name):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 50, (200, 2))
+    extra = np.stack([rng.integers(2, 11, 200) / 2, rng.integers(1, 10**9, 200)], 1)
+    if name == "adjacency":
+        lines = [f"{u} " + " ".join(map(str, rows[u, :])) for u in range(50)]
+        layout = formats.named_format(name, lines)
+    elif name == "pairs":
+        lines = [f"{u} {i}" for u, i in rows]
+        layout = formats.named_format(name, lines)
+    else:
+        joint = "::" if name == "movielens" else "\t"
+        lines = [
+            joint.join((str(u), str(i), str(r), str(int(t))))
+            for (u, i), (r, t) in zip(rows, extra)
+        ]
+        layout = formats.named_format(name, lines)
+    text = "\n".join(lines)
+    bulk = parsing._parse_bulk(text.encode(), layout)
+    slow = parsing._parse_lines(text, layout, "f", "auto")
+    for column in ("users", "items", "ratings", "timestamps"):
+        np.testing.assert_array_equal(getattr(bulk, column), getattr(slow, column))

@@ -1,0 +1,132 @@
+"""Files and directories: which is which, and the sentence when nothing fits."""
+
+import gzip
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from drrl_jax import data
+from drrl_jax.data import readers
+
+
+def _write(folder, **files):
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("train_data__txt", "valid_data__txt", "test__txt"), "train valid test"),
+        (("train__tsv", "test__tsv", "summary__txt"), "train test"),
+        (("beauty__train__inter", "beauty__test__inter"), "train test"),
+        (("train__csv", "val__csv", "test__csv"), "train valid test"),
+        (("ratings__dat", "movies__dat", "users__dat"), "all"),
+        (("ratings__csv", "movies__csv", "README__txt"), "all"),
+        (("u__data", "u__item"), "all"),
+        (("clicks__txt",), "all"),
+    ],
+)
+def test_a_directory_is_understood(tmp_path, names, parts):
+    _write(tmp_path, **dict.fromkeys(names, "1 2\n"))
+    assert list(readers.find_parts(tmp_path)) == parts.split()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "expected train and test files, or one file, got none ending in"),
+        (("a__txt", "b__txt"), r"or one file, got a\.txt, b\.txt"),
+        (("train__txt",), r"expected a test file beside train\.txt"),
+        (("test__txt", "x__txt"), r"expected a train file beside test\.txt"),
+        (("train__txt", "train__tsv", "test__txt"), "expected one train file"),
+    ],
+)
+def test_a_directory_that_fits_nothing(tmp_path, names, message):
+    _write(tmp_path, **dict.fromkeys(names, "1 2\n"))
+    with pytest.raises(ValueError, match=message):
+        readers.find_parts(tmp_path)
+
+
+def test_a_wrong_path_names_the_nearest(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"nearest that exists is {tmp_path}"):
+        data.read(tmp_path / "no" / "where")
+
+
+def test_compression_is_told_by_content(tmp_path):
+    path = tmp_path / "pairs.txt"  # gzip without the suffix
+    path.write_bytes(gzip.compress(b"1 2\n"))
+    assert len(data.read(path).parts["all"]) == 1
+    path.write_bytes(gzip.compress(b"1 2\n" * 100)[:-9])
+    with pytest.raises(ValueError, match=r"pairs\.txt: expected a whole gzip file"):
+        data.read(path)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("u.data", "1 2")
+    path.write_bytes(content.getvalue())
+    with pytest.raises(ValueError, match="got a zip; unpack it first"):
+        data.read(path)
+
+
+def test_ids_are_ranks_over_all_parts(tmp_path):
+    _write(tmp_path, train__txt="30 7\n10 9\n", test__txt="10 7\n20 8\n")
+    files = data.read(tmp_path)
+    assert files.user_ids.tolist() == [10, 20, 30]
+    assert files.item_ids.tolist() == [7, 8, 9]
+    assert files.parts["train"].users.tolist() == [2, 0]
+    assert files.parts["test"].items.tolist() == [0, 1]
+
+
+def test_integers_beside_strings_become_strings(tmp_path):
+    _write(tmp_path, train__txt="1 2\n1 3\n", test__txt="a 2\na 3\n")
+    assert data.read(tmp_path).user_ids.tolist() == ["1", "a"]
+
+
+def test_sparse_ids_are_sorted_too():
+    files = readers.densify({"all": readers.Columns(np.array([10**12, 5]), np.ones(2))})
+    assert files.user_ids.tolist() == [5, 10**12]
+    assert files.parts["all"].users.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": "file"}, "source must be one of synthetic, files, tfds; got"),
+        ({"split": "time"}, "split must be one of given, random"),
+        ({"validation": "10%"}, "validation must be one of benchmark, drrl, none"),
+        ({"cleaning": "yes"}, "cleaning must be one of clean, keep, error"),
+        ({"cleaning": {"dirt": "clean"}}, "cleaning must be given for duplicates"),
+        ({"source": "files"}, "path must be given for source='files'; got None"),
+        ({"path": "x"}, "path must be None for source='synthetic'; got 'x'"),
+        ({"core": 5}, "core must be 0 with split='given'"),
+        ({"min_rating": 3.0}, "min_rating=3.0 needs ratings; synthetic"),
+        ({"data_dir": "x"}, "options of source='synthetic' are num_users"),
+        ({"seed": -1, "split": "random"}, "seed must be a non-negative integer"),
+        ({"num_items": 3}, "num_items must be at least 40; got 3"),
+        ({"num_interactions": 9}, r"num_interactions must lie in \[12000, "),
+    ],
+)
+def test_load_refuses_in_a_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.load(**arguments)
+
+
+def test_an_unsplit_file_has_no_given_split(tmp_path):
+    path = _write(tmp_path, u__data="1\t2\t3\t4\n") / "u.data"
+    with pytest.raises(ValueError, match="one unsplit set .choose split from random"):
+        data.load("files", path)
+
+
+def test_min_rating_closes_the_gaps(tmp_path):
+    lines = [f"{u},{i},{1 + (u + i) % 5}" for u in range(9) for i in range(9)]
+    path = _write(tmp_path, ratings__csv="\n".join([*lines, "99,99,1"])) / "ratings.csv"
+    dataset = data.load("files", path, split="random", min_rating=4)
+    assert (dataset.num_users, dataset.num_items) == (9, 9)
+    assert dataset.user_ids.tolist() == list(range(9))
+    assert dataset.train.ratings.min() == 4
+    assert "ratings of at least 4: 33 of 82" in str(dataset.report)
+    with pytest.raises(ValueError, match="min_rating must leave interactions; 6"):
+        data.load("files", path, split="random", min_rating=6)

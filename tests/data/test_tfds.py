@@ -1,0 +1,73 @@
+"""Builders, prepared from tiny local files: whole arrays out, TensorFlow never in."""
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from drrl_jax import data
+from drrl_jax.data import movielens
+
+pytest.importorskip("tensorflow_datasets", reason="needs the extra tfds")
+
+
+def test_local_files_survive_the_round_trip(tmp_path):
+    source = tmp_path / "shop"
+    source.mkdir()
+    (source / "train.csv").write_text("user,item,rating,time\nann,x,5,9\nbob,y,3,8\n")
+    (source / "test.csv").write_text("user,item\nann,y\nbob,x\n")
+    loaded = [
+        data.load(kind, source, validation="none", **options)
+        for kind, options in (("files", {}), *[("tfds", {"data_dir": tmp_path})] * 2)
+    ]
+    for again in loaded[1:]:
+        assert str(again) == str(loaded[0])
+        assert again.user_ids.tolist() == ["ann", "bob"]
+        for part in ("train", "test"):
+            one, two = getattr(loaded[0], part), getattr(again, part)
+            for column in ("users", "items", "timestamps", "ratings"):
+                np.testing.assert_array_equal(
+                    getattr(one, column), getattr(two, column)
+                )
+    # Other content is another data set, not the stale one.
+    (source / "test.csv").write_text("user,item\nann,y\n")
+    changed = data.load("tfds", source, data_dir=tmp_path, validation="none")
+    assert len(changed.test) == 1
+
+
+def test_movielens_from_a_zip_put_there_by_hand(tmp_path, monkeypatch):
+    folder = tmp_path / "downloads" / "manual"
+    folder.mkdir(parents=True)
+    lines = [f"{u}::{10 * i}::{1 + i % 5}::{u + i}" for u in range(9) for i in range(9)]
+    with zipfile.ZipFile(folder / "ml-1m.zip", "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", "\n".join(lines))
+    member, pinned = movielens.MOVIELENS["1m"]
+    with pytest.raises(ValueError, match=f"expected SHA-256 {pinned}, got "):
+        data.load("tfds", "movielens/1m", split="random", data_dir=tmp_path)
+    digest = hashlib.sha256((folder / "ml-1m.zip").read_bytes()).hexdigest()
+    monkeypatch.setitem(movielens.MOVIELENS, "1m", (member, digest))
+    dataset = data.load(
+        "tfds", "movielens/1m", split="temporal", min_rating=3, data_dir=tmp_path
+    )
+    assert dataset.item_ids.tolist() == [20, 30, 40, 70, 80]
+    assert dataset.name == "movielens-1m"
+
+
+def test_no_internet_is_one_sentence_in_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr("drrl_jax.data.tfds.URL", "http://127.0.0.1:9/ml-{}.zip")
+    with pytest.raises(ConnectionError, match=r"put the file at .*ml-100k\.zip, or ch"):
+        data.load("tfds", "movielens/100k", split="random", data_dir=tmp_path)
+
+
+def test_no_tensorflow(tmp_path):
+    (tmp_path / "pairs.txt").write_text("0 1\n0 2\n1 1\n1 2\n")
+    code = (
+        "import sys; from drrl_jax.data import load;"
+        f"load('tfds', {str(tmp_path / 'pairs.txt')!r}, split='random',"
+        f" data_dir={str(tmp_path / 'store')!r});"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
