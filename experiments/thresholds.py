@@ -7,8 +7,8 @@ the catalogue; there a solved row has no sampling noise). ``thresholds_estimator
 the scores of a trained model, what solving a row on N sampled negatives gets wrong
 about the row's catalogue problem: bias of the worst case, spread of the threshold and
 of the temperature, and the error of the gradient (the worst-case weights) when the
-temperature is solved on the sample, shrunk towards the mean over rows, pooled over the
-batch, or known from the catalogue.
+temperature is solved on the sample, shrunk towards the mean over rows, that mean
+itself, or known from the catalogue.
 """
 
 import pathlib
@@ -188,13 +188,9 @@ def _estimate(sampled: jax.Array, truth: dro.WorstCase, gamma: float, radius: fl
     solved = dro.worst_case(sampled, gamma=gamma, radius=radius)
     logs = jnp.log(jnp.maximum(solved.temperature, 1e-6))
     mean = logs.mean()
-    # A batch's pooled scores, each row moved to its own largest score.
-    shifted = sampled - sampled.max(-1, keepdims=True)
-    pooled = dro.worst_case(shifted.reshape(-1), gamma=gamma, radius=radius)
     temperatures = {
         "shrunk 1/2": jnp.exp(0.5 * (logs + mean)),
         "batch mean": jnp.exp(jnp.broadcast_to(mean, logs.shape)),
-        "batch pooled": jnp.broadcast_to(pooled.temperature, logs.shape),
         "user catalogue": truth.temperature,
     }
     found = {"solved": solved._asdict()}
