@@ -15,9 +15,10 @@ import re
 
 FORMATS = ("pairs", "adjacency", "table", "ratings", "atomic", "movielens")
 _POSITIONAL = ("user", "item", "rating", "timestamp")
+_SUFFIX = "(_?(proc|raw)?_?(id|idx|index|key|name|token))?"
 _ROLES = {
-    "user": r"user.*|uid|reviewer_?id",
-    "item": r"item.*|movie.*|iid|asin|(parent_)?asin|product.*|business.*|location.*",
+    "user": rf"user{_SUFFIX}|uid|reviewer_?id",
+    "item": rf"(item|movie|product|business|location){_SUFFIX}|iid|(parent_)?asin|isbn",
     "rating": r"ratings?|score|overall|stars",
     "timestamp": r"timestamps?|time|ts|unix_?review_?time",
 }
@@ -126,9 +127,9 @@ def _role(field: str) -> str:
 
 
 def _is_header(fields: list[str]) -> bool:
-    roles = {_role(field) for field in fields}
-    # "user1 item1" is data with string ids: a header has no digit in its names.
-    return {"user", "item"} <= roles and not any(re.search(r"\d", f) for f in fields)
+    """Whether fields name columns; one of the two that must be there suffices."""
+    roles = [_role(field) for field in fields]
+    return "user" in roles or "item" in roles
 
 
 def _named(name: str, separator: str | None, fields: list[str], where: str) -> Format:

@@ -21,6 +21,7 @@ DETECTED = {
     "user_id:token\titem_id:token\n1\t2\n": "atomic",
     "1::2::3::4\n": "movielens",
     "user1 item1\nuser1 item2\n": "pairs",
+    "user_a item_b\nuser_a item_c\n": "pairs",
 }
 
 
@@ -67,6 +68,7 @@ MALFORMED = {
     b"": r"f: expected interactions, got an empty file",
     b" \n\n": r"f: expected interactions, got an empty file",
     b"1 2\n1 \xff\n": r"f:2: expected UTF-8 text, got byte 0xff",
+    b"userId,title\n1,2\n": r"f:1: expected a header that names a user and an item",
     b"user_id:token\trating:float\n1\t2\n": r"f:1: expected a header that names",
 }
 
