@@ -10,8 +10,9 @@ a dense mask, ``topk``, the list moved to the host, and Python per user. A secon
 kinder PyTorch loop computes the metrics with tensor operations instead. The results
 must agree. Data: ``--users`` × ``--items`` with power-law popularity.
 
-On 2 cores of an AMD EPYC (shared with other work), 13,455 × 8,360, d = 64: see
-NOTES.md.
+On 2 cores (AMD EPYC), 13,455 users × 8,360 items, d = 64: 0.21 s of processor time
+against 2.7 s (Python metrics, 12 x) and 2.9 s (tensor metrics, 13 x). Wall-clock ratios
+of runs beside other work were 9 to 29 x and 7 to 24 x.
 """
 
 import time
