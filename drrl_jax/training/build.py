@@ -37,7 +37,7 @@ class Parts:
     # life, since the ranking is compiled for it. None: inner products of embeddings.
     pair_scorer: Any = None
 
-    def init(self, seed: int | None = None) -> TrainState:
+    def init(self, seed: int | jax.Array | None = None) -> TrainState:
         """The state before the first step, a pure function of the seed."""
         return init_state(self, self.config.seed if seed is None else seed)
 
@@ -82,6 +82,11 @@ def build(
     dataset = load_dataset(config) if dataset is None else dataset
     if len(dataset.train) == 0:
         raise ValueError(f"{dataset.name} has no training interactions.")
+    if len(dataset.test) == 0:
+        raise ValueError(
+            f"{dataset.name} has no test interactions; is the file of another format,"
+            " or are all users too short to split?"
+        )
     positives = data_lib.to_csr(dataset.train, dataset.num_users)
     graph = None
     if config.model.name in models.GRAPH_MODELS:
@@ -171,7 +176,7 @@ def make_objective(
         for key in {*config_lib.hyperparameters(name), "radius", "weight"}
         if loss.get(key) is not None
     }
-    radius = None
+    radius = 0.0
     if mode is not None:
         # One budget, two names: whichever the user set wins over the default's.
         gamma = hyper["gamma"]
@@ -249,9 +254,10 @@ def evaluation_splits(
     )
     keep_valid = config.evaluation.protocol == "benchmark"
     excluded = (train,) if keep_valid else (train, valid)
-    size = {"num_items": dataset.num_items}
-    if config.evaluation.block:
-        size["block"] = config.evaluation.block
+    size: dict[str, Any] = {
+        "num_items": dataset.num_items,
+        "block": config.evaluation.block or None,
+    }
     valid_split = None
     if len(dataset.valid):
         valid_split = evaluation.EvaluationPlan.build(valid, exclude=(train,), **size)

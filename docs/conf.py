@@ -1,0 +1,30 @@
+"""Sphinx configuration: python -m sphinx -W -b html docs docs/_build/html."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+project = "drrl_jax"
+author = "The drrl_jax developers"
+release = "0.1.0"
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+]
+html_theme = "furo"
+nb_execution_mode = "off"  # the notebooks are executed by tests/test_notebooks.py
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+exclude_patterns = ["_build", "images"]
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_custom_sections = ["Source"]
+# Docstrings cite each other by bare names in single backticks and may repeat fields.
+default_role = "literal"
+suppress_warnings = [
+    "ref.python", "docutils", "app.add_node", "autodoc.duplicate", "myst.xref_missing",
+]  # fmt: skip

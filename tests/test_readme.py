@@ -1,0 +1,87 @@
+"""Every command and example of the README runs."""
+
+import doctest
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import data_dir
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+TINY = [
+    "--noprogress", "--config.training.epochs=1", "--config.baselines=()",
+    "--config.model.dim=8", "--config.training.negatives=8",
+]  # fmt: skip
+
+
+def block(marker):
+    """Lines of the first fenced block after ``<!-- marker -->``."""
+    found = re.search(rf"<!-- {marker} -->\n```\w*\n(.*?)```", README, re.DOTALL)
+    assert found, f"README.md has no block {marker!r}"
+    return found[1].strip().splitlines()
+
+
+def run(command, tmp_path, extra=()):
+    words = shlex.split(command.split("&&")[-1])  # the virtual environment is ours
+    assert words[0] in ("python", ".venv/bin/python")
+    if extra:
+        words = [w for w in words if not w.startswith("--workdir")]
+        words += [f"--workdir={tmp_path / 'run'}", *extra]
+    done = subprocess.run(
+        [sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_examples():
+    for page in ("README.md", *(f"docs/add_a_{x}.md" for x in PAGES)):
+        flags = doctest.NORMALIZE_WHITESPACE
+        result = doctest.testfile(
+            str(ROOT / page), module_relative=False, optionflags=flags
+        )
+        assert result.attempted and not result.failed, page
+
+
+PAGES = ("loss", "backbone", "dataset")
+
+
+def test_the_quickstart_prints_a_table(tmp_path):
+    assert "ndcg@20" in run(block("quickstart")[0], tmp_path, TINY)
+
+
+@pytest.mark.parametrize("command", block("commands"))
+def test_train_commands(command, tmp_path):
+    assert "ndcg@20" in run(command, tmp_path, TINY)
+
+
+def test_own_data(tmp_path):
+    path = tmp_path / "ratings.csv"
+    pairs = [f"{u},{i}" for u in range(60) for i in range(80) if (u + i) % 4 == 0]
+    path.write_text("user_id,item_id\n" + "\n".join(pairs) + "\n")
+    (command,) = block("data-command")
+    command = command.replace("path/to/ratings.csv", str(path))
+    assert "ndcg@20" in run(command, tmp_path, TINY)
+
+
+def test_dataset_command(tmp_path):
+    data_dir("amazon-beauty")
+    assert "ndcg@20" in run(block("dataset-command")[0], tmp_path, TINY)
+
+
+def test_the_test_command_is_the_first_block_after_its_marker():
+    (command,) = block("test-command")
+    assert command.endswith("-m pytest -n 2") and "'.[test]'" in command
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        if not link.startswith("http"):
+            assert (ROOT / link).exists(), link
