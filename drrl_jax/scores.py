@@ -86,7 +86,11 @@ def catalogue_scores(users: jax.Array, items: jax.Array) -> jax.Array:
 
 
 def choose_route(
-    batch_size: int, negatives: int, num_items: int, dim: int, backend: str | None = None
+    batch_size: int,
+    negatives: int,
+    num_items: int,
+    dim: int,
+    backend: str | None = None,
 ) -> Route:
     """The cheaper way to score sampled negatives, by a small cost model.
 

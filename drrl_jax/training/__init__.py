@@ -4,8 +4,8 @@ from drrl_jax.training.baselines import BASELINES, popularity, run_with_baseline
 from drrl_jax.training.build import Parts, build, init_state, load_dataset
 from drrl_jax.training.cache import enable_compilation_cache
 from drrl_jax.training.checkpoint import Checkpointer, CheckpointError
-from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.config import default_config, validate
+from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.loop import NonFiniteLossError, evaluate_state, fit, run
 from drrl_jax.training.objective import Batch, Objective
 from drrl_jax.training.state import DeviceData, TrainState

@@ -71,7 +71,9 @@ class Checkpointer:
             raise CheckpointError(f"There is no checkpoint in {self.directory}.")
         try:
             target = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), np.asarray(leaf).dtype),
+                lambda leaf: jax.ShapeDtypeStruct(
+                    np.shape(leaf), np.asarray(leaf).dtype
+                ),
                 like,
             )
             restored = self._manager.restore(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from drrl_jax import data, losses, models
+from drrl_jax import data, losses, models, scores
 from drrl_jax.training.optimiser import OPTIMISERS
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
@@ -193,7 +193,7 @@ def num_negatives(config: config_dict.ConfigDict) -> int | None:
     return count
 
 
-def similarity(config: config_dict.ConfigDict) -> str:
+def similarity(config: config_dict.ConfigDict) -> scores.Similarity:
     """Score function in force: ``auto`` is dot for BPR, BCE and MSE, else cosine."""
     if config.model.similarity != "auto":
         return config.model.similarity

@@ -92,7 +92,7 @@ def train_grid(
 
     states = jax.vmap(parts.init)(jnp.asarray(chosen, jnp.uint32))
     # The step number is the same in all settings, and the ids are a function of it.
-    axes = TrainState(None, 0, 0, 0)
+    axes: Any = TrainState(None, 0, 0, 0)  # type: ignore[arg-type]
 
     def epoch(state: TrainState, data: Any, seed: jax.Array, overrides: Any):
         mapped = jax.vmap(

@@ -114,8 +114,8 @@ def fit(
     stopped = _patience_spent(config, record)
     try:
         while record["epoch"] < training.epochs and not stopped:
-            state, step_losses = epoch_fn(state, parts.data, seed, {})
-            step_losses = np.asarray(step_losses)
+            state, device_losses = epoch_fn(state, parts.data, seed, {})
+            step_losses = np.asarray(device_losses)
             record["epoch"] += 1
             _check_finite(step_losses, record["epoch"], checkpointer)
             bar.update()
@@ -173,7 +173,10 @@ def fit(
 
 
 def evaluate_state(
-    parts: Parts, params: dict[str, Any], split: evaluation.EvaluationPlan, **options: Any
+    parts: Parts,
+    params: dict[str, Any],
+    split: evaluation.EvaluationPlan,
+    **options: Any,
 ) -> Any:
     """Ranks a split with the given parameters; options go to ``evaluation.evaluate``."""
     embed = jax.jit(parts.objective.embeddings)

@@ -71,7 +71,7 @@ class Objective:
     loss_name: str
     hyperparameters: Mapping[str, Any]
     mode: str | None = None
-    radius: float | None = None
+    radius: float = 0.0
     similarity: scores.Similarity = "cosine"
     route: scores.Route = "dense"
     dtype: Any = jnp.float32

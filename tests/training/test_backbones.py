@@ -32,5 +32,7 @@ def test_backbone_learns(changes):
 
 
 def test_an_option_of_another_backbone_is_refused():
-    with pytest.raises(ValueError, match="model.layers is not a hyperparameter of 'mf'"):
+    with pytest.raises(
+        ValueError, match="model.layers is not a hyperparameter of 'mf'"
+    ):
         training.validate(tiny_config(model__layers=3))

@@ -14,7 +14,9 @@ from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
 
 def test_same_seed_same_bits_and_another_seed_others():
     run = [
-        training.fit(training.build(tiny_config(seed=s), tiny_dataset()), progress=False)
+        training.fit(
+            training.build(tiny_config(seed=s), tiny_dataset()), progress=False
+        )
         for s in (0, 0, 1)
     ]
     assert leaves_equal(run[0][0], run[1][0])
@@ -53,7 +55,9 @@ def test_loss_falls_and_ranking_beats_popularity():
         {"training__route": "gather", "training__clip_norm": 1.0},
         {"training__dtype": "bfloat16"},
     ],
-    ids=lambda changes: ",".join(f"{k.split('__')[-1]}={v}" for k, v in changes.items()),
+    ids=lambda changes: ",".join(
+        f"{k.split('__')[-1]}={v}" for k, v in changes.items()
+    ),
 )
 def test_every_kind_of_run_learns(changes):
     config = tiny_config(training__epochs=2, **changes)
@@ -124,7 +128,9 @@ def test_records(tmp_path):
     config = tiny_config()
     results = training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
     assert json.loads((tmp_path / "results.json").read_text()) == results
-    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().split("\n")[:-1]]
+    lines = [
+        json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().split("\n")[:-1]
+    ]
     assert [line["epoch"] for line in lines] == [2, 4]
     assert set(results) >= {"test", "valid", "best_epoch", "seconds", "config"}
     assert (tmp_path / "curve.png").stat().st_size > 1000

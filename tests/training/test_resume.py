@@ -65,7 +65,9 @@ def test_killed_by_sigkill(tmp_path):
     checkpoints = tmp_path / "checkpoints"
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        if checkpoints.exists() and any(p.name.isdigit() for p in checkpoints.iterdir()):
+        if checkpoints.exists() and any(
+            p.name.isdigit() for p in checkpoints.iterdir()
+        ):
             process.send_signal(signal.SIGKILL)
             break
         time.sleep(0.01)
