@@ -2,7 +2,8 @@
 
   python -m experiments.noise --seeds=2 --out=experiments/results/noise
 
-``noise``: ranking at every rate of each study, the settings of the clean optimum kept.
+``noise``: ranking at every rate of each study, with the fixed settings of ``METHODS``.
+They are not tuned; claims against CCL need the clean optimum of every method.
 ``noise_weight`` (data with known false negatives): the share of the worst-case weight
 that lands on them, by order, against their share among the candidates.
 """
