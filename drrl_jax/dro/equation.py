@@ -60,10 +60,16 @@ def tilt_at(row: Rows, tau: Array, edge: Edge | None = None) -> Tilt:
     return tilt(x, row.probs, row.kappa, mild, stated)
 
 
-def log_share(share: Array, kappa: Array) -> Array:
-    """The log of r for a power ``r ** (k - 1)``: ``(gamma - 1) * log(share)``."""
-    order = kappa / jnp.maximum(1 - kappa, jnp.finfo(kappa.dtype).eps)
-    return order * jnp.log(jnp.maximum(share, jnp.finfo(share.dtype).tiny))
+def reach(share: Array, kappa: Array) -> Array:
+    """The r of a power ``r ** (k - 1)``: its ``gamma - 1``-th power."""
+    info = jnp.finfo(kappa.dtype)
+    order = kappa / jnp.maximum(1 - kappa, info.eps)
+    return jnp.exp(order * jnp.log(jnp.maximum(share, info.tiny)))
+
+
+def point_of(score: Array, share: Array, kappa: Array) -> Array:
+    """The threshold's distance at which a score has a share; inverts the power."""
+    return score / jnp.maximum(1 - reach(share, kappa), jnp.finfo(kappa.dtype).eps)
 
 
 def bounds(dtype: jnp.dtype) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from drrl_jax.dro import newton, staircase
-from drrl_jax.dro.equation import Edge, Root, Rows, tilt_at
+from drrl_jax.dro.equation import Edge, Root, Rows, point_of, tilt_at
 
 MAX_STEPS = 60
 
@@ -20,25 +20,32 @@ def solve(row: Rows, guess: Array, active: Array) -> Root:
 def budget_root(row: Rows, guess: Array, active: Array) -> Root:
     """`solve`, differentiable by the implicit function theorem.
 
-    Rows that are not active have temperature 1 and no derivative; a stated share
-    has none either.
+    What the budget determines is the temperature, or, where the threshold is at a
+    score, the share of that score, and the temperature is the score's. Rows that are
+    not active have no derivative.
     """
+    root = solve(jax.tree.map(lax.stop_gradient, row), guess, active)
+    root = jax.tree.map(lax.stop_gradient, root)
+    tied = (row.distance == root.edge.score[..., None]) & (row.probs > 0)
+    at_score = active & jnp.any(tied, axis=-1) & (root.edge.share > 0)
 
-    def residual(tau: Array) -> Array:
-        gap = tilt_at(row, tau).divergence - row.radius
-        return jnp.where(active, gap, tau - 1)
+    def parts(unknown: Array) -> tuple[Array, Edge]:
+        score = jnp.max(jnp.where(tied, row.distance, 0), axis=-1)
+        share = jnp.where(at_score, unknown, root.edge.share)
+        point = point_of(score, jnp.where(at_score, share, 0.5), row.kappa)
+        tau = jnp.where(at_score, row.kappa * point, unknown)
+        return tau, root.edge._replace(share=share)
 
-    def solver(_, start: Array) -> tuple[Array, tuple[Edge, Array]]:
-        root = solve(jax.tree.map(lax.stop_gradient, row), start, active)
-        # custom_root gives auxiliary outputs tangents of their own type: no integers.
-        steps = root.steps.astype(start.dtype)
-        return jnp.where(active, root.tau, 1), (root.edge, steps)
+    def residual(unknown: Array) -> Array:
+        gap = tilt_at(row, *parts(unknown)).divergence - row.radius
+        return jnp.where(active, gap, unknown)
 
     def tangent(linear, y: Array) -> Array:
         rate = linear(jnp.ones_like(y))
         some = jnp.abs(rate) > 0
         return jnp.where(some, y / jnp.where(some, rate, 1), 0)
 
-    tau, rest = lax.custom_root(residual, guess, solver, tangent, has_aux=True)
-    edge, steps = jax.tree.map(lax.stop_gradient, rest)
-    return Root(tau, edge, steps.astype(jnp.int32))
+    found = jnp.where(at_score, root.edge.share, root.tau)
+    found = lax.custom_root(residual, found, lambda _, start: start, tangent)
+    tau, edge = parts(found)
+    return Root(tau, edge, root.steps)

@@ -19,7 +19,8 @@ from drrl_jax.dro.equation import (
     Root,
     Rows,
     budget_tolerance,
-    log_share,
+    point_of,
+    reach,
     target_logit,
     tilt_at,
 )
@@ -58,8 +59,7 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
     target = target_logit(row, active)
 
     def body(state: _State) -> _State:
-        left = 1 - jnp.exp(log_share(state.share, row.kappa))
-        moved = state.below / jnp.maximum(left, info.eps)
+        moved = point_of(state.below, state.share, row.kappa)
         point = jnp.where(state.jump, moved, state.point)
         score = jnp.where(state.jump, state.below, point)
         edge = Edge(score, jnp.where(state.jump, state.share, 0))
@@ -153,8 +153,8 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
     state = lax.while_loop(
         lambda s: jnp.any(~s.done) & (s.passes < max_steps), body, state
     )
-    left = jnp.exp(log_share(state.share, row.kappa))
-    moved = state.below / jnp.maximum(1 - left, info.eps)
+    left = reach(state.share, row.kappa)
+    moved = point_of(state.below, state.share, row.kappa)
     point = jnp.where(state.jump, moved, state.point)
     tau = jnp.where(active, row.kappa * point, guess)
     # A share that the threshold resolves needs no statement, and is differentiable.

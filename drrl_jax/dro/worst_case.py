@@ -72,7 +72,7 @@ def worst_case(
     Everything is differentiable in ``values``, ``gamma``, ``radius`` and ``probs``, to
     second order: the value by the envelope theorem, the rest by the implicit function
     theorem. Use ``jax.lax.stop_gradient`` on weights meant as constants. At order
-    infinity the weights are piecewise constant, with derivative 0. At radius 0 the
+    infinity the weights are piecewise constant in the scores. At radius 0 the
     derivative in the radius is infinite; a large finite number stands for it.
 
     Args:
