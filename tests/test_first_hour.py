@@ -1,5 +1,6 @@
 """What goes wrong in the first hour is answered in one sentence."""
 
+import json
 import os
 import pathlib
 import signal
@@ -49,14 +50,44 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_one_sentence(case, tmp_path):
-    arguments, expected = CASES[case]
-    empty, binary = tmp_path / "empty.csv", tmp_path / "binary.dat"
+# Imports once, then forks a child for each line of stdin: {name: arguments}.
+FORKING = """
+import json, os, runpy, sys
+import drrl_jax
+for name, arguments in json.load(sys.stdin).items():
+    child = os.fork()
+    if not child:
+        file = os.open(os.path.join(sys.argv[1], name), os.O_CREAT | os.O_WRONLY)
+        os.dup2(file, 2)
+        sys.argv = ["train", *arguments]
+        runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)
+    else:
+        print(name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_one_sentence_each(tmp_path):
+    empty, binary, logs = (tmp_path / x for x in ("empty.csv", "binary.dat", "logs"))
     empty.write_text("")
     binary.write_bytes(b"\x89PNG\r\n\x1a\n\x00")
-    arguments = [a.format(empty=empty, binary=binary) for a in arguments]
-    assert expected in sentence(tmp_path / "run", *arguments)
+    logs.mkdir()
+    arguments = {
+        name: ["--noprogress", f"--workdir={tmp_path / 'run'}"]
+        + [part.format(empty=empty, binary=binary) for part in parts]
+        for name, (parts, _) in CASES.items()
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, str(logs)], input=json.dumps(arguments),
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    codes = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    assert codes == dict.fromkeys(CASES, "1"), done.stdout + done.stderr
+    for name, (_, expected) in CASES.items():
+        text = (logs / name).read_text()
+        lines = [line for line in text.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1 and expected in lines[0], (name, text)
+        assert "Traceback" not in text, (name, text)
 
 
 def test_cuda_missing(tmp_path):
