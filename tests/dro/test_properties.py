@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
 from drrl_jax import dro
 
@@ -76,17 +75,17 @@ def test_shift_and_scale():
 def test_masked_is_deleted_whatever_it_holds():
     values = jnp.array([0.3, jnp.nan, 0.9, -0.2, jnp.inf])
     where = jnp.array([True, False, True, True, False])
-    kept = values[where]
-    for gamma in (1.0, 1.5, jnp.inf):
-        a = dro.worst_case(values, gamma=gamma, radius=0.3, where=where)
-        b = dro.worst_case(kept, gamma=gamma, radius=0.3)
-        np.testing.assert_allclose(a.value, b.value, rtol=1e-6)
-        np.testing.assert_allclose(a.weights[where], b.weights, rtol=1e-5, atol=1e-7)
-        grad = jax.grad(
-            lambda v, g=gamma: dro.worst_case_mean(v, gamma=g, radius=0.3, where=where)
-        )(values)
-        np.testing.assert_allclose(grad[where], b.weights, rtol=1e-4, atol=1e-6)
-        assert (grad[~where] == 0).all()
+    gamma = jnp.array([1.0, 1.5, jnp.inf])
+    rows = jnp.tile(values, (3, 1))
+    a = dro.worst_case(rows, gamma=gamma, radius=0.3, where=where)
+    b = dro.worst_case(rows[:, where], gamma=gamma, radius=0.3)
+    np.testing.assert_allclose(a.value, b.value, rtol=1e-6)
+    np.testing.assert_allclose(a.weights[:, where], b.weights, rtol=1e-5, atol=1e-7)
+    grad = jax.grad(
+        lambda v: dro.worst_case_mean(v, gamma=gamma, radius=0.3, where=where).sum()
+    )(rows)
+    np.testing.assert_allclose(grad[:, where], b.weights, rtol=1e-4, atol=1e-6)
+    assert (grad[:, ~where] == 0).all()
 
 
 def test_all_masked_is_zero_with_zero_gradient():
@@ -116,16 +115,89 @@ def test_jit_vmap_and_warm_start_agree():
 
 
 def test_numeric_gradients_to_second_order():
-    values = np.random.default_rng(4).normal(size=(2, 7))
-    probs = np.random.default_rng(5).uniform(0.5, 1.5, size=(2, 7))
-    with jax.enable_x64(True):
+    """Against central differences, in values, order, radius and base weights.
 
-        def mean(v, gamma, radius):
+    At order infinity the weight of the score at the threshold moves with the radius.
+    """
+    rng = np.random.default_rng(4)
+    orders, step = [1.3, 2.0, 4.0, 50.0, np.inf], 1e-6
+    with jax.enable_x64(True):
+        at = (
+            jnp.asarray(rng.normal(size=(5, 7))),
+            jnp.asarray(orders),
+            jnp.full(5, 0.4),
+            jnp.asarray(rng.uniform(0.5, 1.5, size=(5, 7))),
+        )
+
+        def mean(arguments):
+            v, gamma, radius, probs = arguments
             return dro.worst_case_mean(v, gamma=gamma, radius=radius, probs=probs)
 
-        for gamma in (1.3, 2.0):
-            arguments = (jnp.asarray(values), jnp.asarray(gamma), jnp.asarray(0.4))
-            check_grads(mean, arguments, order=2, modes=["rev"], rtol=2e-4, atol=2e-5)
+        value = jax.jit(jax.vmap(mean))
+        gradient = jax.jit(jax.vmap(jax.grad(mean)))
+        product = jax.jit(
+            jax.vmap(lambda a, d: jax.grad(lambda b: _dot(jax.grad(mean)(b), d))(a))
+        )
+        along = (*(jnp.asarray(rng.normal(size=a.shape)) for a in at[:3]), at[3] * 0)
+        for which in range(4):
+            move = [jnp.zeros_like(a) for a in at]
+            move[which] = jnp.asarray(rng.normal(size=at[which].shape))
+            up = tuple(a + step * m for a, m in zip(at, move, strict=True))
+            down = tuple(a - step * m for a, m in zip(at, move, strict=True))
+            numeric = (value(up) - value(down)) / (2 * step)
+            found = jax.vmap(_dot)(gradient(at), tuple(move))
+            np.testing.assert_allclose(found, numeric, rtol=1e-6, atol=1e-8)
+            slopes = [jax.vmap(_dot)(gradient(a), along) for a in (up, down)]
+            numeric = (slopes[0] - slopes[1]) / (2 * step)
+            found = jax.vmap(_dot)(product(at, along), tuple(move))
+            np.testing.assert_allclose(found, numeric, rtol=1e-4, atol=1e-6)
+
+
+def _dot(a, b):
+    return sum(jnp.sum(x * y) for x, y in zip(a, b, strict=True))
+
+
+def test_derivative_in_the_order_at_one_is_one_sided():
+    with jax.enable_x64(True):
+        values = jnp.asarray(np.random.default_rng(7).normal(size=9))
+        mean = jax.jit(lambda g: dro.worst_case_mean(values, gamma=g, radius=0.4))
+        found = jax.jit(jax.grad(mean))(jnp.asarray(1.0))
+        numeric = (mean(jnp.asarray(1 + 1e-6)) - mean(jnp.asarray(1.0))) / 1e-6
+        np.testing.assert_allclose(found, numeric, rtol=1e-3)
+
+
+def test_float32_budget_on_long_rows_of_every_order():
+    values = np.random.default_rng(8).normal(scale=0.2, size=(64, 2000))
+    for gamma, radius in ((1.0, 0.5), (2.0, 2.0), (10.0, 0.5), (50.0, 1.0)):
+        found = jax.jit(dro.worst_case)(
+            jnp.asarray(values, jnp.float32), gamma=gamma, radius=radius
+        )
+        weights = np.asarray(found.weights, np.float64)
+        with jax.enable_x64(True):
+            spent = dro.renyi_divergence(
+                jnp.asarray(weights), jnp.asarray(1 / 2000), gamma
+            )
+        np.testing.assert_allclose(spent, radius, atol=1e-4)
+
+
+def test_dual_has_finite_gradients_where_nothing_exceeds_the_threshold():
+    values = jnp.array([[0.1, 0.5, 0.5], [0.1, 0.9, jnp.nan], [1.0, jnp.nan, 2.0]])
+    where = jnp.array([[True] * 3, [True, True, False], [False] * 3])
+
+    def total(v, b, g):
+        return dro.dual(v, b, gamma=g, weight=1.5, where=where).sum()
+
+    graded = jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2)))
+    for gamma in (1.0, 1.01, 2.0, jnp.inf):
+        for threshold in (0.5, 1.0, -1e4):
+            value, slopes = graded(values, threshold, jnp.float32(gamma))
+            assert np.isfinite(value)
+            assert all(np.isfinite(s).all() for s in slopes)
+    high = dro.dual(values, 1.0, gamma=1.01, weight=1.5, where=where)
+    np.testing.assert_allclose(high, [1.0, 1.0, 0.0])
+    # k = 101: 0.9 ** 101 underflows in bfloat16 and 0.01 ** 101 everywhere.
+    near = dro.dual(jnp.array([0.01, 0.02]), 0.0, gamma=1.01, weight=1.0)
+    np.testing.assert_allclose(near, 0.02 * 0.5 ** (1 / 101), rtol=1e-4)
 
 
 def test_gradient_in_the_radius_is_the_multiplier():
