@@ -19,6 +19,7 @@
 # gives an accelerator, which nothing here needs.
 
 # %%
+import glob
 import importlib.util
 import subprocess
 import sys
@@ -26,7 +27,8 @@ import sys
 if (
     importlib.util.find_spec("drrl_jax") is None
 ):  # Colab: the wheel, or a clone's folder
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "drrl_jax"])
+    package = next(iter(glob.glob("drrl_jax-*.whl")), "..")
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", package])
 
 import jax
 import jax.numpy as jnp
