@@ -1,5 +1,7 @@
 """The temperature at which the tilted distribution has exhausted the radius."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -8,9 +10,41 @@ from drrl_jax.dro import newton, staircase
 from drrl_jax.dro.equation import Edge, Root, Rows, point_of, tilt_at
 
 MAX_STEPS = 60
+# Scores that a CPU's cache holds along with a pass's intermediate arrays.
+_CACHE = 2**16
 
 
 def solve(row: Rows, guess: Array, active: Array) -> Root:
+    """`solve_rows`, on a CPU a block of rows at a time.
+
+    A block stays in cache from pass to pass, and stops when its own rows are done:
+    several times faster on rows of thousands of scores.
+    """
+    shape = row.distance.shape
+    total = math.prod(shape[:-1])
+    block = _block(total, shape[-1]) if jax.default_backend() == "cpu" else total
+    if block == total:
+        return solve_rows(row, guess, active)
+
+    def split(x: Array) -> Array:
+        return x.reshape(total // block, block, *x.shape[len(shape) - 1 :])
+
+    blocks = jax.tree.map(split, (row, guess, active))
+    root = lax.map(lambda arguments: solve_rows(*arguments), blocks)
+    return jax.tree.map(lambda x: x.reshape(shape[:-1]), root)
+
+
+def _block(total: int, width: int) -> int:
+    """Rows a block: the most that divide them all and fit, or all of them."""
+    most = max(1, _CACHE // width)
+    if total <= 2 * most:
+        return total
+    block = next(size for size in range(most, 0, -1) if total % size == 0)
+    # Blocks of a few short rows would cost more than they save.
+    return block if block * width >= _CACHE // 16 else total
+
+
+def solve_rows(row: Rows, guess: Array, active: Array) -> Root:
     """Newton on every active row, then the staircase where it failed."""
     tau, failed, steps = newton.solve(row, guess, active, MAX_STEPS)
     root = staircase.solve(row, tau, failed, MAX_STEPS)

@@ -279,3 +279,14 @@ def test_value_at_temperature_is_the_kl_dual_at_order_1():
     expected = tau * np.log(np.mean(np.exp(np.asarray(values) / tau)))
     found = dro.value_at_temperature(values, tau, gamma=1.0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_blocks_of_rows_change_nothing():
+    """Enough long rows are solved a block at a time on a CPU."""
+    values = np.random.default_rng(9).normal(scale=0.2, size=(2, 24, 8000))
+    values = jnp.asarray(values, jnp.float32)
+    solve = jax.jit(lambda v: dro.worst_case(v, gamma=1.5, radius=0.5))
+    whole, part = solve(values), solve(values[1, :4])
+    assert whole.num_steps.shape == (2, 24)
+    np.testing.assert_allclose(whole.value[1, :4], part.value, rtol=1e-5)
+    np.testing.assert_array_equal(whole.num_steps[1, :4], part.num_steps)
