@@ -15,7 +15,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def start(workdir, *arguments, **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.train", "--noprogress",
+        # A shell's background jobs ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        args=[sys.executable, "-m", "experiments.train", "--noprogress",
          f"--workdir={workdir}", *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu", **environment},
@@ -106,7 +108,10 @@ def test_interrupt_is_clean_and_resumes(tmp_path):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, stderr
     assert "resumes" in stderr and "Traceback" not in stderr
     assert any((tmp_path / "checkpoints").iterdir())
