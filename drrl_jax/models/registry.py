@@ -1,10 +1,9 @@
 """The table of backbones and how to make one by name."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
+from drrl_jax._names import nearest
 from drrl_jax.models.base import Backbone
 from drrl_jax.models.lightgcn import LightGCN
 from drrl_jax.models.mf import MF
@@ -22,12 +21,6 @@ GRAPH_MODELS = frozenset({"lightgcn", "xsimgcl"})
 """Backbones whose ``tables`` need the training graph."""
 
 _NOT_HYPERPARAMETERS = {"num_users", "num_items", "name", "parent"}
-
-
-def _hint(value: str, valid: Iterable[str]) -> str:
-    """``" Did you mean 'x'?"`` or nothing."""
-    close = difflib.get_close_matches(str(value), list(valid), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def build(
@@ -55,13 +48,13 @@ def build(
     if name not in MODELS:
         raise ValueError(
             f"model must be one of {', '.join(MODELS)}; got {name!r}."
-            f"{_hint(name, MODELS)}"
+            f"{nearest(name, MODELS)}"
         )
     fields = {f.name for f in dataclasses.fields(MODELS[name])} - _NOT_HYPERPARAMETERS
     for key in hyperparameters:
         if key not in fields:
             raise ValueError(
                 f"{name} takes {', '.join(sorted(fields))}; got {key!r}."
-                f"{_hint(key, fields)}"
+                f"{nearest(key, fields)}"
             )
     return MODELS[name](num_users, num_items, **hyperparameters)

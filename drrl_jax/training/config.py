@@ -1,13 +1,13 @@
 """The one configuration tree, its defaults, and the checks before anything runs."""
 
 import dataclasses
-import difflib
 import inspect
 from typing import Any
 
 from ml_collections import config_dict
 
 from drrl_jax import data, losses, models, scores
+from drrl_jax._names import nearest
 from drrl_jax.training.optimiser import OPTIMISERS
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
@@ -146,12 +146,6 @@ def _hyperparameter_types() -> list[tuple[str, type]]:
                 kind = type(default) if isinstance(default, (bool, str)) else float
                 found[name] = kind
     return sorted(found.items())
-
-
-def nearest(value: str, valid: Any) -> str:
-    """``" Did you mean 'x'?"`` for the closest valid name, or an empty string."""
-    close = difflib.get_close_matches(str(value), [str(v) for v in valid], n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def choice(field: str, value: Any, valid: Any) -> None:
