@@ -192,14 +192,12 @@ class Objective:
             positives = items[:, 0]
         else:
             items = self._apply(params, tables.items, method="item_tower")
-            product = scores.catalogue_scores(
-                self._prepare(users), self._prepare(items)
-            )
+            ready = self._prepare(users), self._prepare(items)
             positives = items[batch.items]
             norms = jnp.sum(jnp.square(items), axis=-1)
             if batch.negatives is None:
-                positive = scores.pick(product, batch.items[:, None])[:, 0]
-                negative = product
+                negative = scores.catalogue_scores(*ready)
+                positive = scores.pick(negative, batch.items[:, None])[:, 0]
                 where = catalogue_mask(
                     data.positives,
                     batch.users,
@@ -209,7 +207,7 @@ class Objective:
                 squared = norms[batch.items]
             else:
                 ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
-                both = scores.pick(product, ids)
+                both = scores.sampled_scores(*ready, ids)
                 positive, negative, where = both[:, 0], both[:, 1:], batch.where
                 squared = (
                     norms[ids].sum(axis=1) if self.batch_regulariser else norms[:1]
