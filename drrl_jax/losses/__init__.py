@@ -43,7 +43,7 @@ from drrl_jax.losses.pairwise import bpr
 from drrl_jax.losses.pointwise import bce, mse
 from drrl_jax.losses.psl import psl
 from drrl_jax.losses.reduce import masked_mean
-from drrl_jax.losses.sl_at_k import sl_at_k
+from drrl_jax.losses.sl_at_k import drrl_at_k, sl_at_k
 from drrl_jax.losses.softmax import softmax
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {
@@ -59,6 +59,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "bsl_grouped": bsl_grouped,
     "psl": psl,
     "sl_at_k": sl_at_k,
+    "drrl_at_k": drrl_at_k,
     "adv_infonce": adv_infonce,
     "llpauc": llpauc,
 }
@@ -75,6 +76,7 @@ __all__ = [
     "catalogue",
     "ccl",
     "drrl",
+    "drrl_at_k",
     "drrl_dual",
     "drrl_tempered",
     "from_lists",

@@ -203,5 +203,6 @@ ROW_LOSSES = (
     "bpr",
     "bsl",
     "sl_at_k",
+    "drrl_at_k",
 )
 """Losses that ``catalogue`` takes: those that treat every row apart."""

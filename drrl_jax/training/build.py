@@ -13,7 +13,7 @@ from drrl_jax import data as data_lib
 from drrl_jax import dro, evaluation, losses, models, scores
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
-from drrl_jax.training.objective import Objective
+from drrl_jax.training.objective import QUANTILE_LOSSES, Objective
 from drrl_jax.training.optimiser import make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.state import DeviceData, TrainState
@@ -225,7 +225,7 @@ def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
         params["threshold"] = zeros + config.loss.threshold_init
     elif objective.mode == "user":
         per_user = {"threshold": zeros, "temperature": jnp.copy(zeros)}
-    if objective.loss_name == "sl_at_k":
+    if objective.loss_name in QUANTILE_LOSSES:
         per_user = {"quantile": zeros}
     if objective.loss_name == "adv_infonce":
         adversary = models.MF(

@@ -95,6 +95,8 @@ CASES = [
     Case("psl", {"activation": "atan", "score_temperature": 2.0}),
     Case("psl", {"activation": "relu", "score_temperature": 2.0}),
     Case("sl_at_k", {"temperature": 0.2, "weight_temperature": 2.25}),
+    Case("drrl_at_k", {"gamma": 1.5, "temperature": 0.3}),
+    Case("drrl_at_k", {"temperature": 0.3}, orders=True),
     Case("adv_infonce", {"temperature": 0.2}),
     Case("llpauc", {"alpha": 0.7, "beta": 0.1}),
 ]

@@ -19,6 +19,7 @@ HYPER = {
     "bpr": {},
     "bsl": {},
     "sl_at_k": {},
+    "drrl_at_k": {"gamma": 1.5, "temperature": 0.3},
 }
 
 
@@ -37,8 +38,8 @@ def problem(seed=0):
 
 
 def per_row(name, rows):
-    field = {"drrl_dual": "threshold", "sl_at_k": "quantile"}.get(name)
-    return {field: rows} if field else {}
+    field = "threshold" if name == "drrl_dual" else "quantile"
+    return {field: rows} if name == "drrl_dual" or name.endswith("_at_k") else {}
 
 
 def dense(name, users, items, weights, exclude, rows):

@@ -16,6 +16,7 @@ def test_shapes(name):
     extra = {
         "drrl_dual": dict(threshold=0.0),
         "sl_at_k": dict(quantile=0.0),
+        "drrl_at_k": dict(quantile=0.0),
         "bsl_grouped": dict(users=jnp.arange(4)),
         "llpauc": dict(variables=losses.llpauc_variables()),
     }.get(name, {})

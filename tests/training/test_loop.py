@@ -46,6 +46,7 @@ def test_the_quickstart_ranks_far_above_popularity():
         {"loss__name": "bpr", "training__negatives": "1"},
         {"loss__name": "bsl_grouped"},
         {"loss__name": "sl_at_k", "loss__top_k": 5},
+        {"loss__name": "drrl_at_k", "loss__gamma": 1.5},
         {"loss__name": "adv_infonce", "loss__adversary_every": 2},
         {"loss__name": "llpauc"},
         {"training__negative_alpha": 0.5, "training__log_q_correction": True},
