@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from drrl_jax._names import check_choice
 from drrl_jax.data import cleaning as cleaning_lib
 from drrl_jax.data.interactions import Dataset, concatenate, empty
 from drrl_jax.data.readers import PARTS
@@ -64,9 +65,9 @@ def load(
       >>> print(load(num_users=200, num_items=100, num_interactions=4000))
       synthetic: 200 users, 100 items, ...
     """
-    _check("source", source, SOURCES)
-    _check("split", split, ("given", *SPLITS))
-    _check("validation", validation, VALIDATIONS)
+    check_choice("source", source, SOURCES)
+    check_choice("split", split, ("given", *SPLITS))
+    check_choice("validation", validation, VALIDATIONS)
     cleaning_lib.resolve_actions(cleaning)
     if core and split == "given":
         raise ValueError(
@@ -116,8 +117,3 @@ def load(
         report=report,
         false_negatives=raw.false_negatives,
     )
-
-
-def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")

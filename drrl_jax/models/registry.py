@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from drrl_jax._names import nearest
+from drrl_jax._names import check_choice, nearest
 from drrl_jax.models.base import Backbone
 from drrl_jax.models.lightgcn import LightGCN
 from drrl_jax.models.mf import MF
@@ -45,11 +45,7 @@ def build(
       >>> type(model).__name__, model.layers
       ('LightGCN', 3)
     """
-    if name not in MODELS:
-        raise ValueError(
-            f"model must be one of {', '.join(MODELS)}; got {name!r}."
-            f"{nearest(name, MODELS)}"
-        )
+    check_choice("model", name, MODELS)
     fields = {f.name for f in dataclasses.fields(MODELS[name])} - _NOT_HYPERPARAMETERS
     for key in hyperparameters:
         if key not in fields:

@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from drrl_jax import data, losses, models, scores
+from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
 from drrl_jax.training.optimiser import AUXILIARY_FORMS, OPTIMISERS
 
@@ -147,15 +148,6 @@ def _hyperparameter_types() -> list[tuple[str, type]]:
                 kind = type(default) if isinstance(default, (bool, str)) else float
                 found[name] = kind
     return sorted(found.items())
-
-
-def choice(field: str, value: Any, valid: Any) -> None:
-    """Raises unless ``value`` is one of ``valid``; names the nearest."""
-    if value not in valid:
-        names = ", ".join(map(str, valid))
-        raise ValueError(
-            f"{field} must be one of {names}; got {value!r}.{nearest(value, valid)}"
-        )
 
 
 def _at_least(field: str, value: float, bound: float, strict: bool = False) -> None:
