@@ -10,6 +10,7 @@ from drrl_jax import data, losses, models, scores
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
 from drrl_jax.training.optimiser import AUXILIARY_FORMS, OPTIMISERS
+from drrl_jax.training.source import check_source, source_fields
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
 SUPPLIED = frozenset(
@@ -47,8 +48,7 @@ def default_config() -> config_dict.ConfigDict:
         {
             "seed": 0,
             "data": {
-                "source": "synthetic",
-                "path": "",
+                **source_fields(),
                 "split": "given",
                 "cleaning": "clean",
                 "min_rating": optional(float),
@@ -205,7 +205,7 @@ def validate(config: config_dict.ConfigDict) -> None:
       ValueError: loss.name must be one of ...; got 'sofmax'. Did you mean 'softmax'?
     """
     loss, training, evaluation = config.loss, config.training, config.evaluation
-    choice("data.source", config.data.source, data.loading.SOURCES)
+    check_source(config.data)
     choice("data.split", config.data.split, ("given", *data.SPLITS))
     choice("data.cleaning", config.data.cleaning, ("clean", "keep", "error"))
     choice("model.name", config.model.name, models.MODELS)
