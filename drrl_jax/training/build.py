@@ -14,8 +14,9 @@ from drrl_jax import dro, evaluation, losses, models, scores
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
 from drrl_jax.training.objective import QUANTILE_LOSSES, Objective
-from drrl_jax.training.optimiser import make_optimiser
+from drrl_jax.training.optimiser import auxiliary_form, make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
+from drrl_jax.training.source import source_arguments
 from drrl_jax.training.state import DeviceData, TrainState
 
 
@@ -46,8 +47,7 @@ def load_dataset(config: config_dict.ConfigDict) -> data_lib.Dataset:
     """Reads, cleans, splits and, for the noise study, corrupts the data."""
     options = config.data
     dataset = data_lib.load(
-        options.source,
-        path=options.path or None,
+        **source_arguments(options),
         split=options.split,
         seed=options.seed,
         cleaning=options.cleaning,
@@ -149,6 +149,7 @@ def build(
             refresh_steps=max(round(config.loss.refresh_every * steps), 1),
             top_k=config.loss.top_k,
             sparse=config.training.optimiser.startswith("sparse_"),
+            auxiliary_form=auxiliary_form(config),
         ),
         valid_split=valid_split,
         test_split=test_split,

@@ -9,7 +9,8 @@ from ml_collections import config_dict
 from drrl_jax import data, losses, models, scores
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
-from drrl_jax.training.optimiser import OPTIMISERS
+from drrl_jax.training.optimiser import AUXILIARY_FORMS, OPTIMISERS
+from drrl_jax.training.source import check_source, source_fields
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
 SUPPLIED = frozenset(
@@ -47,8 +48,7 @@ def default_config() -> config_dict.ConfigDict:
         {
             "seed": 0,
             "data": {
-                "source": "synthetic",
-                "path": "",
+                **source_fields(),
                 "split": "given",
                 "cleaning": "clean",
                 "min_rating": optional(float),
@@ -76,6 +76,7 @@ def default_config() -> config_dict.ConfigDict:
                 "adversary_every": 5,
                 "adversary_learning_rate": 5e-5,
                 "auxiliary_learning_rate": optional(float),
+                "auxiliary_form": optional(str),
             },
             "training": {
                 "batch_size": 1024,
@@ -204,7 +205,7 @@ def validate(config: config_dict.ConfigDict) -> None:
       ValueError: loss.name must be one of ...; got 'sofmax'. Did you mean 'softmax'?
     """
     loss, training, evaluation = config.loss, config.training, config.evaluation
-    choice("data.source", config.data.source, data.loading.SOURCES)
+    check_source(config.data)
     choice("data.split", config.data.split, ("given", *data.SPLITS))
     choice("data.cleaning", config.data.cleaning, ("clean", "keep", "error"))
     choice("model.name", config.model.name, models.MODELS)
@@ -309,9 +310,17 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
         ("score_temperature", 0, True),
         ("weight_temperature", 0, True),
         ("negative_weight", 0, False),
+        ("auxiliary_learning_rate", 0, True),
     ):
         if loss.get(name) is not None:
             _at_least(f"loss.{name}", loss[name], bound, strict)
+    if loss.auxiliary_form is not None:
+        choice("loss.auxiliary_form", loss.auxiliary_form, AUXILIARY_FORMS)
+    for name in ("auxiliary_form", "auxiliary_learning_rate"):
+        if loss[name] is not None and loss.name != "llpauc":
+            raise ValueError(
+                f"loss.{name} belongs to 'llpauc'; loss.name is {loss.name!r}."
+            )
     if loss.radius is not None and loss.weight is not None:
         raise ValueError(
             "loss.radius and loss.weight are two names of one thing; set one of them,"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import optax
 from ml_collections import config_dict
 
@@ -10,6 +11,12 @@ from drrl_jax import losses
 _RULES = {"adam": optax.scale_by_adam, "adagrad": optax.scale_by_rss}
 # With the prefix "sparse_" the rule sees only the rows of the batch; see sparse.py.
 OPTIMISERS = (*_RULES, *(f"sparse_{name}" for name in _RULES))
+
+# How LLPAUC's variables move: all down, as in the code of the published figures, or
+# the maximised ones up. The rates, as multiples of the model's, are that code's.
+AUXILIARY_FORMS = ("descend", "ascend")
+_LLPAUC_MAXIMISED = ("gamma", "sp")
+_LLPAUC_RATES = {"gamma": 2.0, "sp": 2.0, "sn": 2.0}
 
 
 def learning_rate(config: config_dict.ConfigDict, total_steps: int) -> optax.Schedule:
@@ -69,19 +76,42 @@ def make_optimiser(
         optax.chain(optax.scale(-1.0), optax.adam(loss.adversary_learning_rate)),
         adversary_turn,
     )
-    rules["llpauc"] = _ascend_descend(
-        loss.auxiliary_learning_rate or training.learning_rate
+    rules["llpauc"] = _llpauc_rule(
+        loss.auxiliary_learning_rate or training.learning_rate, auxiliary_form(config)
     )
     return optax.partition(rules, lambda params: {name: name for name in params})
 
 
-def _ascend_descend(rate: float) -> optax.GradientTransformation:
-    """LLPAUC's variables: descent on all, as in the reference form."""
-    return optax.sgd(rate)
+def auxiliary_form(config: config_dict.ConfigDict) -> str:
+    """The form of LLPAUC's variables in force: the config's, or the published code's."""
+    return config.loss.auxiliary_form or AUXILIARY_FORMS[0]
 
 
-def project(params: dict[str, Any]) -> dict[str, Any]:
-    """Auxiliary variables clipped to their domains after an update."""
+def _llpauc_rule(rate: float, form: str) -> optax.GradientTransformation:
+    """Adam on LLPAUC's variables, each at its own rate and in its own direction."""
+    # Adam is odd in the gradient, so the sign may as well be turned after it.
+    steps = {
+        name: rate * _LLPAUC_RATES.get(name, 1.0) for name in losses.llpauc_variables()
+    }
+    if form == "ascend":
+        steps |= {name: -steps[name] for name in _LLPAUC_MAXIMISED}
+
+    def scale(updates, _):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, update: -steps[path[-1].key] * update, updates
+        )
+
+    return optax.chain(optax.scale_by_adam(), optax.stateless(scale))
+
+
+def project(params: dict[str, Any], form: str = AUXILIARY_FORMS[0]) -> dict[str, Any]:
+    """Auxiliary variables clipped to their domains after an update.
+
+    Args:
+      params: all parameters of the run.
+      form: one of ``AUXILIARY_FORMS``; multipliers are non-negative where they bind.
+    """
     if "llpauc" not in params:
         return params
-    return {**params, "llpauc": losses.project_llpauc(params["llpauc"])}
+    clipped = losses.project_llpauc(params["llpauc"], multipliers=form == "ascend")
+    return {**params, "llpauc": clipped}
