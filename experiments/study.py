@@ -20,6 +20,8 @@ from drrl_jax import data, evaluation, training
 from experiments.report_table import latex_table, markdown_table
 
 Row = dict[str, Any]
+# Changes of a run that are not part of its setting.
+_NOT_SETTINGS = ("seed", "training.epochs")
 
 
 class Study:
@@ -154,6 +156,43 @@ def significance(
         means[name] = np.mean(members, axis=0)
     others = {name: values for name, values in means.items() if name != baseline}
     return evaluation.compare(means[baseline], others)
+
+
+def read_settings(path: pathlib.Path) -> dict[str, Row]:
+    """The best setting of each method in rows that a study wrote.
+
+    Rows of a method that differ in the seed only are runs of one setting; the setting
+    with the best mean of the first ``valid/…`` column is the method's.
+
+    Args:
+      path: a ``.csv`` with the columns ``method``, ``changes`` and ``valid/…``.
+
+    Returns:
+      ``{method: changes}``, without seeds and without a budget of epochs.
+
+    Raises:
+      ValueError: if a column is missing.
+    """
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    valid = [name for name in columns if name.startswith("valid/")]
+    if not valid or "method" not in columns or "changes" not in columns:
+        raise ValueError(
+            f"{path} must have the columns method, changes and valid/…;"
+            f" got {', '.join(columns) or 'no row'}."
+        )
+    runs: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        changes = json.loads(row["changes"])
+        kept = {k: v for k, v in changes.items() if k not in _NOT_SETTINGS}
+        of_method = runs.setdefault(row["method"], {})
+        of_setting = of_method.setdefault(json.dumps(kept, sort_keys=True), [])
+        of_setting.append(float(row[valid[0]]))
+    return {
+        method: json.loads(max(found, key=lambda name: float(np.mean(found[name]))))
+        for method, found in runs.items()
+    }
 
 
 def write_rows(rows: Sequence[Row], path: pathlib.Path) -> None:

@@ -87,26 +87,35 @@ def build(
             f"{dataset.name} has no test interactions; is the file of another format,"
             " or are all users too short to split?"
         )
+    # Marked positives are no positives to train on, yet drawn only at their own rate:
+    # the sampler and the masks know them, the interactions and the graph do not.
+    train, marked = dataset.train, None
+    if config.training.marked_rate:
+        train, taken = data_lib.mark_positives(
+            dataset.train, config.training.marked_share, seed=config.data.seed
+        )
+        marked = data_lib.to_csr(taken, dataset.num_users)
     positives = data_lib.to_csr(dataset.train, dataset.num_users)
     graph = None
     if config.model.name in models.GRAPH_MODELS:
         graph = models.make_graph(
-            dataset.train.users,
-            dataset.train.items,
+            train.users,
+            train.items,
             num_users=dataset.num_users,
             num_items=dataset.num_items,
         )
     on_device = DeviceData(
-        users=jnp.asarray(dataset.train.users, jnp.int32),
-        items=jnp.asarray(dataset.train.items, jnp.int32),
+        users=jnp.asarray(train.users, jnp.int32),
+        items=jnp.asarray(train.items, jnp.int32),
         sampler=make_sampler(
             positives,
-            dataset.train.items,
+            train.items,
             dataset.num_items,
             alpha=config.training.negative_alpha,
         ),
         positives=jax.tree.map(jnp.asarray, positives),
         graph=graph,
+        marked=None if marked is None else jax.tree.map(jnp.asarray, marked),
     )
     degrees = np.diff(np.asarray(positives.indptr))
     objective = make_objective(
@@ -129,8 +138,9 @@ def build(
         negatives=config_lib.num_negatives(config),
         false_negative_rate=config.training.false_negative_rate,
         log_q_correction=config.training.log_q_correction,
+        marked_rate=config.training.marked_rate,
     )
-    steps = steps_per_epoch(len(dataset.train), sampling.batch_size)
+    steps = steps_per_epoch(len(train), sampling.batch_size)
     optimiser = make_optimiser(config, steps)
     valid_split, test_split = evaluation_splits(config, dataset)
     return Parts(
@@ -145,7 +155,7 @@ def build(
             objective,
             optimiser,
             sampling,
-            num_interactions=len(dataset.train),
+            num_interactions=len(train),
             refresh_steps=max(round(config.loss.refresh_every * steps), 1),
             top_k=config.loss.top_k,
             sparse=config.training.optimiser.startswith("sparse_"),

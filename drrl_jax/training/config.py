@@ -84,6 +84,8 @@ def default_config() -> config_dict.ConfigDict:
                 "negative_alpha": 0.0,
                 "log_q_correction": False,
                 "false_negative_rate": 0.0,
+                "marked_rate": 0.0,
+                "marked_share": 0.1,
                 "epochs": 60,
                 "optimiser": "adam",
                 "learning_rate": 0.01,
@@ -236,12 +238,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     _at_least("training.negative_alpha", training.negative_alpha, 0)
     _at_least("training.clip_norm", training.clip_norm, 0)
     _at_least("loss.refresh_every", loss.refresh_every, 0, strict=True)
-    for field, rate in (
-        ("training.false_negative_rate", training.false_negative_rate),
-        ("data.false_positive_rate", config.data.false_positive_rate),
-    ):
-        if not 0 <= rate <= 1:
-            raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
+    _check_noise(config)
     choice(
         "training.weight_decay_mode",
         training.weight_decay_mode,
@@ -258,6 +255,26 @@ def validate(config: config_dict.ConfigDict) -> None:
         )
     reported = [f"{m}@{k}" for m in evaluation.metrics for k in evaluation.ks]
     choice("evaluation.monitor", evaluation.monitor, reported)
+
+
+def _check_noise(config: config_dict.ConfigDict) -> None:
+    training = config.training
+    for field, rate in (
+        ("training.false_negative_rate", training.false_negative_rate),
+        ("training.marked_rate", training.marked_rate),
+        ("training.marked_share", training.marked_share),
+        ("data.false_positive_rate", config.data.false_positive_rate),
+    ):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
+    noisy = training.false_negative_rate or training.marked_rate
+    if noisy and (num_negatives(config) is None or training.negative_alpha):
+        raise ValueError(
+            "training.false_negative_rate and training.marked_rate replace sampled"
+            " negatives: they need a number of training.negatives and"
+            f" training.negative_alpha 0; got {training.negatives!r} and"
+            f" {training.negative_alpha!r}."
+        )
 
 
 def _check_optimiser(config: config_dict.ConfigDict) -> None:

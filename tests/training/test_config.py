@@ -21,6 +21,8 @@ from tests.training.helpers import tiny_config
         ("training.batch_size", 0, "training.batch_size must be at least 1"),
         ("training.learning_rate", 0.0, "greater than 0"),
         ("training.false_negative_rate", 1.5, r"must lie in \[0, 1\]"),
+        ("training.marked_rate", -0.1, r"training.marked_rate must lie in \[0, 1\]"),
+        ("training.marked_share", 2.0, r"training.marked_share must lie in \[0, 1\]"),
         ("evaluation.ks", (), "evaluation.ks must be positive numbers"),
         ("evaluation.monitor", "ndcg@50", "evaluation.monitor must be one of"),
         ("evaluation.protocol", "banchmark", "Did you mean 'benchmark'"),
@@ -31,6 +33,18 @@ def test_refused(field, value, sentence):
     config = tiny_config()
     config.update_from_flattened_dict({field: value})
     with pytest.raises(ValueError, match=sentence):
+        training.validate(config)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"training__negatives": "all"}, {"training__negative_alpha": 0.5}],
+    ids=["catalogue", "popularity"],
+)
+@pytest.mark.parametrize("noise", ["false_negative_rate", "marked_rate"])
+def test_noise_among_negatives_that_are_not_drawn_uniformly(noise, changes):
+    config = tiny_config(**changes, **{f"training__{noise}": 0.1})
+    with pytest.raises(ValueError, match="they need a number of training.negatives"):
         training.validate(config)
 
 
