@@ -222,7 +222,5 @@ def _scatter_rows(ids: jax.Array, values: jax.Array, num_items: int) -> jax.Arra
     rows = ids.shape[0]
     flat = jnp.arange(rows, dtype=ids.dtype)[:, None] * num_items + ids
     dense = jnp.zeros((rows * num_items,), values.dtype)
-    dense = dense.at[flat.reshape(-1)].add(
-        values.reshape(-1), mode="promise_in_bounds"
-    )
+    dense = dense.at[flat.reshape(-1)].add(values.reshape(-1), mode="promise_in_bounds")
     return dense.reshape(rows, num_items)
