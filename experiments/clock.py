@@ -1,0 +1,39 @@
+"""What the benchmarks time with: wall time, or processor time on a shared machine."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+_PROCESSOR = flags.DEFINE_bool(
+    "processor_time",
+    False,
+    "Time the processor spends on all threads of this process instead of wall time: on"
+    " one core (taskset -c 0) beside other work it is what wall time would be alone.",
+)
+
+
+def now() -> float:
+    """Seconds of the clock that the flags choose."""
+    return time.process_time() if _PROCESSOR.value else time.perf_counter()
+
+
+def times(function: Callable[[], Any], rounds: int) -> np.ndarray:
+    """Seconds of each of ``rounds`` calls, after one that is not counted.
+
+    Args:
+      function: what to time; what it returns is waited for.
+      rounds: how many calls.
+
+    Returns:
+      ``[rounds]``: its median is what a call takes, its least what a call must take.
+    """
+    taken = []
+    for _ in range(rounds + 1):
+        start = now()
+        jax.block_until_ready(function())
+        taken.append(now() - start)
+    return np.array(taken[1:])
