@@ -36,7 +36,7 @@ from drrl_jax.losses.adv_infonce import adv_infonce
 from drrl_jax.losses.bsl import bsl, bsl_grouped
 from drrl_jax.losses.catalogue import ROW_LOSSES, catalogue
 from drrl_jax.losses.ccl import ccl
-from drrl_jax.losses.drrl import drrl, drrl_dual, drrl_tempered
+from drrl_jax.losses.drrl import drrl, drrl_dual, drrl_matched, drrl_tempered
 from drrl_jax.losses.lists import from_lists
 from drrl_jax.losses.llpauc import llpauc, llpauc_variables, project_llpauc
 from drrl_jax.losses.pairwise import bpr
@@ -52,6 +52,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "drrl": drrl,
     "drrl_dual": drrl_dual,
     "drrl_tempered": drrl_tempered,
+    "drrl_matched": drrl_matched,
     "bpr": bpr,
     "bce": bce,
     "mse": mse,
@@ -78,6 +79,7 @@ __all__ = [
     "drrl",
     "drrl_at_k",
     "drrl_dual",
+    "drrl_matched",
     "drrl_tempered",
     "from_lists",
     "llpauc",

@@ -199,6 +199,7 @@ ROW_LOSSES = (
     "drrl",
     "drrl_dual",
     "drrl_tempered",
+    "drrl_matched",
     "psl",
     "bpr",
     "bsl",

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from drrl_jax.losses.drrl import drrl_tempered
+from drrl_jax.losses.drrl import drrl_matched, drrl_tempered
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, Rows, prepare
 
@@ -76,8 +76,9 @@ def drrl_at_k(
     .. math:: \sigma\!\left(\frac{s^+ - \beta_K}{\tau_w}\right) \cdot
               \left( \frac{L}{\tau} + \log N \right)
 
-    with L the row of :func:`drrl_tempered` at order :math:`\gamma` and temperature
-    :math:`\tau`. :math:`\gamma = 1` is :func:`sl_at_k`, exactly.
+    where L has the value of :func:`drrl_tempered` at order :math:`\gamma` and
+    temperature :math:`\tau`, and the gradient of :func:`drrl_matched`, the exact
+    worst-case weights. :math:`\gamma = 1` is :func:`sl_at_k`.
 
     Args:
       pos_scores: ``[...]``, usually cosines.
@@ -111,16 +112,22 @@ def drrl_at_k(
     rows = prepare(pos_scores, neg_scores, where, log_q)
     tau = rows.parameter("temperature", temperature, above=0)
     weight = _top_k_weight(rows, quantile, weight_temperature)
-    tempered = drrl_tempered(
-        rows.pos,
-        rows.neg,
-        gamma=gamma,
-        temperature=temperature,
-        where=rows.where,
-        log_q=None if rows.log_weights is None else -rows.log_weights,
-        reduce_fn=None,
+    log_q = None if rows.log_weights is None else -rows.log_weights
+    tempered, matched = (
+        loss(
+            rows.pos,
+            rows.neg,
+            gamma=gamma,
+            temperature=temperature,
+            where=rows.where,
+            log_q=log_q,
+            reduce_fn=None,
+        )
+        for loss in (drrl_tempered, drrl_matched)
     )
-    return rows.reduce(weight * (tempered / tau + jnp.log(rows.count)), reduce_fn)
+    # What the ball costs is held: the weights stay exact, the level that of SL@K.
+    value = matched + jax.lax.stop_gradient(tempered - matched)
+    return rows.reduce(weight * (value / tau + jnp.log(rows.count)), reduce_fn)
 
 
 def _top_k_weight(

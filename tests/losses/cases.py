@@ -86,6 +86,8 @@ CASES = [
     Case("drrl_dual", {"gamma": float("inf"), "weight": 1.5}),
     Case("drrl_tempered", {"gamma": 1.5, "temperature": 0.3}),
     Case("drrl_tempered", {"temperature": 0.3}, orders=True),
+    Case("drrl_matched", {"gamma": 1.5, "temperature": 0.3}),
+    Case("drrl_matched", {"temperature": 0.3}, orders=True),
     Case("bpr", {}),
     Case("bce", {}),
     Case("mse", {}),

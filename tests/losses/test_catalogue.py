@@ -15,6 +15,7 @@ HYPER = {
     "drrl": {"gamma": 1.5, "radius": 0.5},
     "drrl_dual": {"gamma": 2.0, "weight": 2.0},
     "drrl_tempered": {"gamma": 1.5, "temperature": 0.3},
+    "drrl_matched": {"gamma": 1.5, "temperature": 0.3},
     "psl": {"temperature": 0.1, "score_temperature": 2.0},
     "bpr": {},
     "bsl": {},

@@ -12,6 +12,7 @@ from drrl_jax.losses import (
     drrl,
     drrl_at_k,
     drrl_dual,
+    drrl_matched,
     drrl_tempered,
     sl_at_k,
     softmax,
@@ -45,6 +46,14 @@ def test_tempered_at_order_one_is_softmax():
     close(rows(drrl_tempered, gamma=1.0, temperature=TAU), want)
     # The limit is continuous, not a branch that happens to agree at 1.
     close(rows(drrl_tempered, gamma=1 + 1e-7, temperature=TAU), want, 1e-6)
+
+
+def test_matched_at_order_one_has_the_gradient_of_softmax():
+    def slopes(loss):
+        return jax.grad(lambda neg: loss(POS, neg, temperature=TAU).sum())(NEG)
+
+    matched = slopes(lambda *args, **options: drrl_matched(*args, gamma=1.0, **options))
+    close(matched, TAU * slopes(softmax))
 
 
 def test_tempered_at_infinite_order_is_ccl_with_a_relative_margin():

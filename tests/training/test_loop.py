@@ -47,6 +47,7 @@ def test_the_quickstart_ranks_far_above_popularity():
         {"loss__name": "bsl_grouped"},
         {"loss__name": "sl_at_k", "loss__top_k": 5},
         {"loss__name": "drrl_at_k", "loss__gamma": 1.5},
+        {"loss__name": "drrl_matched", "loss__gamma": 2.0},
         {"loss__name": "adv_infonce", "loss__adversary_every": 2},
         {"loss__name": "llpauc"},
         {"training__negative_alpha": 0.5, "training__log_q_correction": True},
