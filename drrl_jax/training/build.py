@@ -75,18 +75,12 @@ def build(
       The parts of the run.
 
     Raises:
-      ValueError: for a config that ``validate`` refuses, or data without training
-        interactions.
+      ValueError: for a config that ``validate`` refuses, data without training or test
+        interactions, or more negatives a row than there are items.
     """
     config_lib.validate(config)
     dataset = load_dataset(config) if dataset is None else dataset
-    if len(dataset.train) == 0:
-        raise ValueError(f"{dataset.name} has no training interactions.")
-    if len(dataset.test) == 0:
-        raise ValueError(
-            f"{dataset.name} has no test interactions; is the file of another format,"
-            " or are all users too short to split?"
-        )
+    _check_fit(config, dataset)
     # Marked positives are no positives to train on, yet drawn only at their own rate:
     # the sampler and the masks know them, the interactions and the graph do not.
     train, marked = dataset.train, None
@@ -165,6 +159,28 @@ def build(
         test_split=test_split,
         pair_scorer=_pair_scorer(objective),
     )
+
+
+def _check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None:
+    """Refuses data that the config cannot be trained and tested on."""
+    if len(dataset.train) == 0:
+        raise ValueError(f"{dataset.name} has no training interactions.")
+    if len(dataset.test) == 0:
+        raise ValueError(
+            f"{dataset.name} has no test interactions; is the file of another format,"
+            " or are all users too short to split?"
+        )
+    negatives = config_lib.num_negatives(config)
+    if negatives is not None and negatives > dataset.num_items:
+        raise ValueError(
+            "training.negatives must be at most the number of items,"
+            f" {dataset.num_items}; got {negatives}. 'all' takes each once."
+        )
+    if config.loss.name == "sl_at_k" and config.loss.top_k > dataset.num_items:
+        raise ValueError(
+            "loss.top_k must be at most the number of items,"
+            f" {dataset.num_items}; got {config.loss.top_k}."
+        )
 
 
 def _pair_scorer(objective: Objective) -> Any:

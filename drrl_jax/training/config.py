@@ -228,6 +228,12 @@ def validate(config: config_dict.ConfigDict) -> None:
             "model.scoring='neumf' scores pairs one by one and needs a number of"
             " training.negatives; got 'all'."
         )
+    if num_negatives(config) is None and loss.name == "adv_infonce":
+        raise ValueError(
+            "loss.name='adv_infonce' scores its negatives a second time and needs a"
+            " number of training.negatives; got 'all'."
+        )
+    _at_least("loss.top_k", loss.top_k, 1)
     _at_least("model.dim", config.model.dim, 1)
     _at_least("training.batch_size", training.batch_size, 1)
     _at_least("training.epochs", training.epochs, 0)

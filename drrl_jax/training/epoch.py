@@ -93,17 +93,17 @@ def make_epoch(
                     model_key,
                     overrides,
                 )
-                params = project(params, auxiliary_form)
-                return TrainState(state.step + 1, params, opt_state, per_user), loss
-            loss, gradients = jax.value_and_grad(objective)(
-                state.params, per_user, data, batch, model_key, overrides
-            )
-            updates, opt_state = optimiser.update(
-                gradients, state.opt_state, state.params
-            )
-            params = optax.apply_updates(state.params, updates)
+            else:
+                loss, gradients = jax.value_and_grad(objective)(
+                    state.params, per_user, data, batch, model_key, overrides
+                )
+                updates, opt_state = optimiser.update(
+                    gradients, state.opt_state, state.params
+                )
+                params = optax.apply_updates(state.params, updates)
             params = project(params, auxiliary_form)
-            return TrainState(state.step + 1, params, opt_state, per_user), loss
+            state = TrainState(state.step + 1, params, opt_state, per_user)
+            return state, loss
 
         return jax.lax.scan(step, state, order)
 

@@ -14,7 +14,8 @@ from ml_collections import config_dict
 from drrl_jax import data as data_lib
 from drrl_jax import evaluation
 from drrl_jax.training.build import Parts, build
-from drrl_jax.training.checkpoint import Checkpointer, claim_workdir
+from drrl_jax.training.checkpoint import Checkpointer, check_workdir, claim_workdir
+from drrl_jax.training.config import validate
 from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.records import Records
 from drrl_jax.training.state import TrainState
@@ -56,15 +57,37 @@ def run(
       >>> sorted(results["test"])
       ['ndcg@20', 'recall@20']
     """
-    parts = build(config, dataset)
+    validate(config)
     if workdir is None:
-        return fit(parts, progress=progress)[1]
+        return fit(build(config, dataset), progress=progress)[1]
     workdir = pathlib.Path(workdir)
+    done = finished(config, workdir)
+    if done is not None:
+        return done
+    parts = build(config, dataset)
+    # Claimed only now: a path that was mistyped once must not own the folder.
     claim_workdir(workdir, json.loads(config.to_json_best_effort()))
-    finished = workdir / "results.json"
-    if finished.exists():
-        return json.loads(finished.read_text())
     return fit(parts, workdir, progress=progress)[1]
+
+
+def finished(
+    config: config_dict.ConfigDict, workdir: str | pathlib.Path
+) -> dict[str, Any] | None:
+    """The results of a run that ended in this folder, or ``None``.
+
+    Reads no data and builds no model.
+
+    Args:
+      config: the run's config.
+      workdir: the run's folder.
+
+    Raises:
+      ValueError: for a workdir of another config.
+    """
+    workdir = pathlib.Path(workdir)
+    path = workdir / "results.json"
+    mine = check_workdir(workdir, json.loads(config.to_json_best_effort()))
+    return json.loads(path.read_text()) if mine and path.exists() else None
 
 
 def fit(

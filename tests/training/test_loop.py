@@ -139,8 +139,32 @@ def test_records(tmp_path):
     assert set(results) >= {"test", "valid", "best_epoch", "seconds", "config"}
     assert (tmp_path / "curve.png").stat().st_size > 1000
     assert any((tmp_path / "tensorboard").iterdir())
-    again = training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
+
+
+def test_a_finished_run_reads_no_data(tmp_path, monkeypatch):
+    config = tiny_config(training__epochs=1, training__eval_every=1)
+    config.baselines = ("bpr",)
+    results = training.run_with_baselines(
+        config, tmp_path, load=lambda _: tiny_dataset(), progress=False
+    )
+    assert sorted(results) == ["bpr", "drrl_tempered (mf)"]
+
+    def refuse(*_):
+        raise AssertionError("the data were read again")
+
+    monkeypatch.setattr("drrl_jax.data.load", refuse)
+    again = training.run_with_baselines(config, tmp_path, load=refuse, progress=False)
     assert again == results
+    assert (
+        training.run(config, tmp_path, progress=False) == results["drrl_tempered (mf)"]
+    )
+
+
+def test_a_run_that_never_started_leaves_the_folder_free(tmp_path):
+    config = tiny_config(data__source="files", data__path=str(tmp_path / "typo.csv"))
+    with pytest.raises(FileNotFoundError):
+        training.run(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_workdir_of_another_config_is_refused(tmp_path):
