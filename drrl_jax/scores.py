@@ -8,12 +8,15 @@ Two routes give the same sampled scores and gradients (to rounding):
   product; its backward pass scatters scalars into a ``[batch, items]`` matrix and
   finishes with one matmul.
 
-Wide-row scatters are slow on every backend and very slow on CPU, matmuls are what
-the hardware is built for, so the dense route wins until the catalogue is far larger
-than the number of negatives. ``choose_route`` holds the rule.
+On a CPU both go through the batch in blocks whose rows or scores stay in cache, which is
+what makes row scatters bearable there. The dense product costs the same for one negative
+as for a thousand: it wins where negatives are many and the catalogue is small.
+``choose_route`` holds the rule.
 """
 
 import functools
+import math
+from collections.abc import Mapping
 from typing import Literal
 
 import jax
@@ -24,11 +27,12 @@ Similarity = Literal["cosine", "dot"]
 
 _EPS = 1e-12
 
-# Nanoseconds, estimates that no benchmark has checked yet: an embedding row fetched and
-# scattered back (per 64 floats), a scalar picked and scattered back, and a multiply-add
-# of the dense product, forward and backward.
+# Nanoseconds: an embedding row fetched and scattered back (per 64 floats), a scalar
+# picked and scattered back, and a multiply-add of the dense product, forward and
+# backward. The CPU's were measured by `python -m experiments.benchmarks.routes
+# --processor_time` on one core (AMD EPYC, AVX-512); the others are estimates.
 _COST = {
-    "cpu": {"row": 320.0, "scalar": 12.0, "madd": 0.012},
+    "cpu": {"row": 76.0, "scalar": 1.2, "madd": 0.028},
     "gpu": {"row": 0.6, "scalar": 0.05, "madd": 0.00006},
     "tpu": {"row": 2.0, "scalar": 2.0, "madd": 0.00003},
 }
@@ -86,6 +90,7 @@ def choose_route(
     num_items: int,
     dim: int,
     backend: str | None = None,
+    cost: Mapping[str, float] | None = None,
 ) -> Route:
     """The cheaper way to score sampled negatives, by a small cost model.
 
@@ -95,17 +100,20 @@ def choose_route(
       num_items: size of the catalogue.
       dim: embedding dimension.
       backend: ``"cpu"``, ``"gpu"`` or ``"tpu"``; JAX's default backend if left out.
+      cost: nanoseconds of a ``row``, a ``scalar`` and a ``madd``; the measured ones of
+        the backend if left out.
 
     Returns:
       ``"gather"`` or ``"dense"``.
 
     Example:
-      >>> choose_route(1024, 64, 3_570, 64, "cpu")
+      >>> choose_route(1024, 1_000, 3_570, 64, "cpu")
       'dense'
       >>> choose_route(1024, 1, 1_000_000, 64, "cpu")
       'gather'
     """
-    cost = _COST.get(backend or jax.default_backend(), _COST["gpu"])
+    if cost is None:
+        cost = _COST.get(backend or jax.default_backend(), _COST["gpu"])
     gather = batch_size * negatives * cost["row"] * dim / 64
     dense = batch_size * (
         negatives * cost["scalar"] + 3 * num_items * dim * cost["madd"]
@@ -134,10 +142,64 @@ def sampled_scores(
       [[1.0, 0.0]]
     """
     if route == "gather":
-        return jnp.einsum(
-            "bd,bnd->bn", users, items[sampled], preferred_element_type=jnp.float32
-        )
+        return _gather_scores(users, items, sampled)
     return _dense_scores(users, items, sampled)
+
+
+def _blocks(rows: int, *arrays: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(x.reshape(-1, rows, x.shape[-1]) for x in arrays)
+
+
+def _gathered_at_once(shape: tuple[int, ...], dim: int) -> int:
+    """Rows of the batch whose items are fetched at once: on a CPU 1 MB, as a cache has.
+
+    Fetching all 64 items of 1024 rows takes four to five times as long; what fits the
+    last cache in whole (4 MB) is quickest undivided. See benchmarks/routes.py.
+    """
+    batch, negatives = shape
+    numbers = batch * negatives * dim
+    if jax.default_backend() != "cpu" or numbers <= 1 << 20:
+        return batch
+    most = max((1 << 18) // (negatives * dim), 1)
+    return math.gcd(batch, 1 << (most.bit_length() - 1))
+
+
+@jax.custom_vjp
+def _gather_scores(users, items, sampled):
+    def block(inputs):
+        rows, ids = inputs
+        return jnp.einsum(
+            "bd,bnd->bn", rows, items[ids], preferred_element_type=jnp.float32
+        )
+
+    rows = _gathered_at_once(sampled.shape, users.shape[1])
+    scores = jax.lax.map(block, _blocks(rows, users, sampled))
+    return scores.reshape(sampled.shape)
+
+
+def _gather_forward(users, items, sampled):
+    return _gather_scores(users, items, sampled), (users, items, sampled)
+
+
+def _gather_backward(residuals, cotangent):
+    users, items, sampled = residuals
+
+    def block(to_items, inputs):
+        rows, ids, values = inputs
+        to_rows = jnp.einsum("bn,bnd->bd", values, items[ids].astype(values.dtype))
+        parts = values[:, :, None] * rows[:, None, :]
+        to_items = to_items.at[ids].add(parts, mode="promise_in_bounds")
+        return to_items, to_rows
+
+    zeros = jnp.zeros(items.shape, cotangent.dtype)
+    rows = _gathered_at_once(sampled.shape, users.shape[1])
+    inputs = _blocks(rows, users, sampled, cotangent)
+    to_items, to_users = jax.lax.scan(block, zeros, inputs)
+    to_users = to_users.reshape(users.shape).astype(users.dtype)
+    return to_users, to_items.astype(items.dtype), None
+
+
+_gather_scores.defvjp(_gather_forward, _gather_backward)
 
 
 def _rows_per_block(batch: int) -> int:
@@ -149,17 +211,13 @@ def _rows_per_block(batch: int) -> int:
     return 256 if jax.default_backend() == "cpu" and batch % 256 == 0 else batch
 
 
-def _blocks(array: jax.Array) -> jax.Array:
-    return array.reshape(-1, _rows_per_block(len(array)), array.shape[-1])
-
-
 @jax.custom_vjp
 def _dense_scores(users, items, sampled):
     def block(inputs):
         rows, ids = inputs
         return pick(catalogue_scores(rows, items), ids)
 
-    scores = jax.lax.map(block, (_blocks(users), _blocks(sampled)))
+    scores = jax.lax.map(block, _blocks(_rows_per_block(len(users)), users, sampled))
     return scores.reshape(sampled.shape)
 
 
@@ -178,7 +236,7 @@ def _dense_backward(residuals, cotangent):
         return to_items + part, to_rows
 
     zeros = jnp.zeros(items.shape, cotangent.dtype)
-    inputs = (_blocks(users), _blocks(sampled), _blocks(cotangent))
+    inputs = _blocks(_rows_per_block(len(users)), users, sampled, cotangent)
     to_items, to_users = jax.lax.scan(block, zeros, inputs)
     to_users = to_users.reshape(users.shape).astype(users.dtype)
     return to_users, to_items.astype(items.dtype), None

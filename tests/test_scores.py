@@ -16,7 +16,8 @@ def _inputs(batch: int, dtype=jnp.float32):
     return users, items, sampled
 
 
-@pytest.mark.parametrize("batch", [1, 7, 256, 512])
+# The last two are large enough to go through blocks on the gather route too.
+@pytest.mark.parametrize("batch", [1, 7, 256, 512, 3600, 4096])
 @pytest.mark.parametrize("route", ["dense", "gather"])
 def test_scores_and_gradients_are_those_of_the_plain_product(batch, route):
     users, items, sampled = _inputs(batch)
@@ -35,7 +36,8 @@ def test_scores_and_gradients_are_those_of_the_plain_product(batch, route):
         np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-4)
 
 
-def test_second_derivatives_pass_through_the_dense_route():
+@pytest.mark.parametrize("route", ["dense", "gather"])
+def test_second_derivatives_pass_through(route):
     users, items, sampled = _inputs(256)
 
     def curvature(function):
@@ -46,7 +48,7 @@ def test_second_derivatives_pass_through_the_dense_route():
         return jax.grad(norm)(items)
 
     plain = curvature(lambda u, i: jnp.take_along_axis(u @ i.T, sampled, axis=1))
-    found = curvature(lambda u, i: scores.sampled_scores(u, i, sampled))
+    found = curvature(lambda u, i: scores.sampled_scores(u, i, sampled, route))
     np.testing.assert_allclose(found, plain, rtol=1e-3, atol=2e-2)
 
 
@@ -55,7 +57,32 @@ def test_bfloat16_rows_are_accumulated_in_float32():
     for route in ("dense", "gather"):
         found = scores.sampled_scores(users, items, sampled, route)
         assert found.dtype == jnp.float32
-    gradient = jax.grad(lambda u: scores.sampled_scores(u, items, sampled).sum())(users)
-    assert gradient.dtype == jnp.bfloat16
-    exact = jnp.sum(items.astype(jnp.float32)[sampled], axis=1)
-    np.testing.assert_allclose(gradient.astype(jnp.float32), exact, rtol=2e-2, atol=0.1)
+
+        def total(users, route=route):
+            return scores.sampled_scores(users, items, sampled, route).sum()
+
+        gradient = jax.grad(total)(users)
+        assert gradient.dtype == jnp.bfloat16
+        exact = jnp.sum(items.astype(jnp.float32)[sampled], axis=1)
+        found = gradient.astype(jnp.float32)
+        np.testing.assert_allclose(found, exact, rtol=2e-2, atol=0.1)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_route_at_the_extremes(backend):
+    """One negative of a huge catalogue is fetched; half of a small one is not."""
+    assert scores.choose_route(1024, 1, 10_000_000, 64, backend) == "gather"
+    assert scores.choose_route(1024, 4_000, 1_000, 64, backend) == "dense"
+
+
+def test_route_follows_the_costs_it_is_given():
+    free = {"row": 1.0, "scalar": 1.0, "madd": 1.0}
+    assert scores.choose_route(8, 4, 100, 64, cost={**free, "row": 0.0}) == "gather"
+    assert scores.choose_route(8, 4, 100, 64, cost={**free, "row": 1e9}) == "dense"
+
+
+def test_more_negatives_never_turn_the_choice_to_gather():
+    chosen = [
+        scores.choose_route(1024, n, 4_000, 64, "cpu") for n in (1, 16, 256, 4096)
+    ]
+    assert chosen == sorted(chosen, reverse=True) and len(set(chosen)) == 2

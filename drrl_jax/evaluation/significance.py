@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +77,8 @@ def paired_tests(a: Sequence[float], b: Sequence[float]) -> PairedTests:
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("a and b must be finite; got nan or inf.")
+    from scipy import stats  # half a second that only tests of significance need
+
     difference = second - first
     mean = float(difference.mean())
     error = float(stats.sem(difference))

@@ -177,7 +177,7 @@ class Objective:
             params, data.graph, train=True, method="tables", rngs={"noise": key}
         )
         users = self._apply(params, tables.users[batch.users], method="user_tower")
-        if batch.negatives is not None and (self.pairwise or self.route == "gather"):
+        if batch.negatives is not None and self._rows_first(batch.negatives):
             ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
             items = self._apply(params, tables.items[ids], method="item_tower")
             squared = jnp.sum(jnp.square(items), axis=-1)
@@ -209,13 +209,20 @@ class Objective:
                 squared = norms[batch.items]
             else:
                 ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
-                both = scores.sampled_scores(*ready, ids)
+                both = scores.sampled_scores(*ready, ids, self.route)
                 positive, negative, where = both[:, 0], both[:, 1:], batch.where
                 squared = (
                     norms[ids].sum(axis=1) if self.batch_regulariser else norms[:1]
                 )
         squared = squared + jnp.sum(jnp.square(users), axis=-1)
         return Scored(positive, negative, where, users, positives, tables, squared)
+
+    def _rows_first(self, negatives: jax.Array) -> bool:
+        """Whether to fetch raw rows and prepare those, not the whole table."""
+        if self.pairwise:
+            return True
+        drawn = negatives.shape[0] * (1 + negatives.shape[1])
+        return self.route == "gather" and drawn < self.model.num_items
 
     @property
     def pairwise(self) -> bool:

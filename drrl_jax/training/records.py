@@ -1,10 +1,9 @@
 """What a run leaves on disk: metrics.jsonl, TensorBoard, results.json, a picture."""
 
+import functools
 import json
 import pathlib
 from typing import Any
-
-import tensorboardX
 
 
 class Records:
@@ -23,10 +22,16 @@ class Records:
             return
         self._path = workdir / "metrics.jsonl"
         _write(self._path, "".join(json.dumps(line) + "\n" for line in history))
-        start = history[-1]["epoch"] + 1 if history else 0
-        self._board = tensorboardX.SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=start
-        )
+        self._events = str(workdir / "tensorboard")
+        self._start = history[-1]["epoch"] + 1 if history else 0
+
+    @functools.cached_property
+    def _board(self) -> Any:
+        # Imports PyTorch where it is installed: seconds that the first epoch need not
+        # wait for.
+        import tensorboardX
+
+        return tensorboardX.SummaryWriter(self._events, purge_step=self._start)
 
     def append(self, line: dict[str, Any]) -> None:
         """One evaluation: a line of JSON and a TensorBoard point each."""
