@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from drrl_jax import data, evaluation, training
 from experiments.report_table import latex_table, markdown_table
 
 Row = dict[str, Any]
+Trained = tuple[training.Parts, training.TrainState, dict[str, Any]]
 # Changes of a run that are not part of its setting.
 _NOT_SETTINGS = ("seed", "training.epochs")
 
@@ -67,16 +68,44 @@ class Study:
           The labels, ``test/…``, ``valid/…``, ``best_epoch``, ``epochs``, ``seconds``
           and ``key``, under which ``per_user`` finds each user's metric.
         """
+        config = self.configured(changes)
+
+        def train() -> Trained:
+            parts = training.build(config, dataset or self.dataset)
+            return parts, *training.fit(parts, progress=self.progress)
+
+        return self.keep(config, changes, labels, train, dataset_key)
+
+    def configured(self, changes: Mapping[str, Any]) -> config_dict.ConfigDict:
+        """The base config with the changes made, and no baselines."""
         config = copy.deepcopy(self.config)
         config.update_from_flattened_dict(dict(changes))
         config.baselines = ()
-        identity = config.to_json_best_effort(sort_keys=True) + dataset_key
+        return config
+
+    def keep(
+        self,
+        config: config_dict.ConfigDict,
+        changes: Mapping[str, Any],
+        labels: Mapping[str, Any],
+        train: Callable[[], Trained],
+        suffix: str = "",
+    ) -> Row:
+        """The row of a point, trained unless it was before.
+
+        Args:
+          config: names the point, together with ``suffix``.
+          changes: written into the row.
+          labels: columns that name the point; not kept, so that studies may share it.
+          train: what trains it; entries of its results under ``extra`` join the row.
+          suffix: what else tells the point from others of this config.
+        """
+        identity = config.to_json_best_effort(sort_keys=True) + suffix
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         path = self.workdir / "points" / f"{key}.json"
         if path.exists():
             return {**labels, **json.loads(path.read_text())}
-        parts = training.build(config, dataset or self.dataset)
-        state, results = training.fit(parts, progress=self.progress)
+        parts, state, results = train()
         users = training.evaluate_state(
             parts, state.params, parts.test_split, per_user=True
         )
@@ -88,6 +117,7 @@ class Study:
             **{f"test/{name}": value for name, value in results["test"].items()},
             **{f"valid/{name}": value for name, value in results["valid"].items()},
             **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
+            **results.get("extra", {}),
             "changes": json.dumps(dict(changes), sort_keys=True),
             "key": key,
         }

@@ -1,6 +1,7 @@
 """From a config to the parts of a run: data on the device, model, objective, rules."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -37,6 +38,8 @@ class Parts:
     # Scores blocks of users for backbones that score pairs; one object for the run's
     # life, since the ranking is compiled for it. None: inner products of embeddings.
     pair_scorer: Any = None
+    # Parameters beside the model's and the loss's own, as they start (see bilevel.py).
+    extra_params: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
     def init(self, seed: int | jax.Array | None = None) -> TrainState:
         """The state before the first step, a pure function of the seed."""
@@ -245,7 +248,7 @@ def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
     objective, config = parts.objective, parts.config
     model_key, extra_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     variables = objective.model.init(model_key, parts.data.graph)
-    params: dict[str, Any] = {"model": variables}
+    params: dict[str, Any] = {"model": variables, **parts.extra_params}
     per_user: dict[str, jax.Array] = {}
     zeros = jnp.zeros((objective.model.num_users,), jnp.float32)
     if objective.mode == "learned":

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -95,8 +96,16 @@ def fit(
     workdir: pathlib.Path | None = None,
     *,
     progress: bool = True,
+    watch: Callable[[int, TrainState], None] | None = None,
 ) -> tuple[TrainState, dict[str, Any]]:
     """Drives a built run to its end; see ``run``.
+
+    Args:
+      parts: what ``build`` returns.
+      workdir: as in ``run``.
+      progress: as in ``run``.
+      watch: called as ``watch(epoch, state)`` after every epoch; it must not keep the
+        state's arrays, which the next epoch overwrites.
 
     Returns:
       The state with the best parameters in place, and the results.
@@ -142,6 +151,8 @@ def fit(
             record["epoch"] += 1
             _check_finite(step_losses, record["epoch"], checkpointer)
             bar.update()
+            if watch is not None:
+                watch(record["epoch"], state)
             last = record["epoch"] == training.epochs
             if record["epoch"] % training.eval_every == 0 or last:
                 line = {"epoch": record["epoch"], "loss": float(step_losses.mean())}

@@ -8,7 +8,11 @@ from ml_collections import config_dict
 
 from drrl_jax import losses
 
-_RULES = {"adam": optax.scale_by_adam, "adagrad": optax.scale_by_rss}
+_RULES = {
+    "adam": optax.scale_by_adam,
+    # Its sums start at 0.1: there is no root of zero.
+    "adagrad": lambda eps_root: optax.scale_by_rss(),
+}
 # With the prefix "sparse_" the rule sees only the rows of the batch; see sparse.py.
 OPTIMISERS = (*_RULES, *(f"sparse_{name}" for name in _RULES))
 
@@ -35,13 +39,15 @@ def learning_rate(config: config_dict.ConfigDict, total_steps: int) -> optax.Sch
 
 
 def make_optimiser(
-    config: config_dict.ConfigDict, steps_per_epoch: int
+    config: config_dict.ConfigDict, steps_per_epoch: int, *, eps_root: float = 0.0
 ) -> optax.GradientTransformation:
     """Adam or Adagrad for the model; the auxiliary variables by their own rules.
 
     Args:
       config: the run's config.
       steps_per_epoch: for schedules and the adversary's turns.
+      eps_root: added under the square root of the model's rule, whose derivative at a
+        row that has had no gradient is else infinite (for updates differentiated).
 
     Returns:
       A transformation over ``{"model": …, "threshold": …, …}``.
@@ -52,7 +58,8 @@ def make_optimiser(
         steps.append(optax.clip_by_global_norm(training.clip_norm))
     if training.weight_decay and training.weight_decay_mode == "coupled":
         steps.append(optax.add_decayed_weights(training.weight_decay))
-    steps.append(_RULES[training.optimiser.removeprefix("sparse_")]())
+    rule_name = training.optimiser.removeprefix("sparse_")
+    steps.append(_RULES[rule_name](eps_root=eps_root))
     if training.weight_decay and training.weight_decay_mode == "decoupled":
         steps.append(optax.add_decayed_weights(training.weight_decay))
     total = steps_per_epoch * training.epochs

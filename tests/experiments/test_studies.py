@@ -36,6 +36,13 @@ TINY = {
         "gammas": ("1.5",),
         "radii": ("1",),
     },
+    "learn_gamma": {
+        "seeds": 1,
+        "modes": ("tempered",),
+        "gammas": ("1.5",),
+        "groups": ("2",),
+        "inner_steps": 3,
+    },
     "timing": {"rounds": 1, "methods": ("softmax", "drrl solved")},
     "shift": {"seeds": 1, "splits": ("temporal",), "methods": ("softmax",)},
     "streaming": {"windows": 2, "epochs": 1, "methods": ("softmax",)},
@@ -96,3 +103,17 @@ def test_noise_has_all_of_its_studies_and_the_tuned_settings(study, tmp_path):
     assert [row["study"] for row in found] == studies
     assert all('"loss.margin": 0.5' in row["changes"] for row in found)
     assert '"training.marked_rate": 0.3' in found[1]["changes"]
+
+
+def test_learned_orders_leave_their_start(study, tmp_path):
+    """And the rows of a study that is run again are those of its first run."""
+    module = importlib.import_module("experiments.learn_gamma")
+    tables = [module.run(study, tmp_path, **TINY["learn_gamma"]) for _ in range(2)]
+    assert tables[0] == tables[1]
+    with (tmp_path / "learn_gamma_trajectory.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {(line["epoch"], line["group"]) for line in lines} == {
+        (epoch, group) for epoch in "01" for group in "01"
+    }
+    orders = {line["epoch"]: float(line["γ"]) for line in lines if line["group"] == "1"}
+    assert orders["0"] == 1.5 != orders["1"] and abs(orders["1"] - 1.5) < 0.5

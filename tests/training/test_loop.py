@@ -24,6 +24,18 @@ def test_same_seed_same_bits_and_another_seed_others():
     assert not leaves_equal(run[0][0].params, run[2][0].params)
 
 
+def test_a_watcher_sees_every_epoch():
+    seen = []
+    parts = training.build(tiny_config(training__epochs=3), tiny_dataset())
+    training.fit(
+        parts,
+        progress=False,
+        watch=lambda epoch, state: seen.append((epoch, int(state.step))),
+    )
+    steps = parts.steps_per_epoch
+    assert seen == [(1, steps), (2, 2 * steps), (3, 3 * steps)]
+
+
 def test_the_quickstart_ranks_far_above_popularity():
     config = training.default_config()
     config.training.epochs = 10
