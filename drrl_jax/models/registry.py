@@ -8,6 +8,7 @@ from drrl_jax.models.base import Backbone
 from drrl_jax.models.lightgcn import LightGCN
 from drrl_jax.models.mf import MF
 from drrl_jax.models.ncf import NCF
+from drrl_jax.models.simplex import SimpleX
 from drrl_jax.models.xsimgcl import XSimGCL
 
 MODELS: dict[str, type[Backbone]] = {
@@ -15,9 +16,10 @@ MODELS: dict[str, type[Backbone]] = {
     "ncf": NCF,
     "lightgcn": LightGCN,
     "xsimgcl": XSimGCL,
+    "simplex": SimpleX,
 }
 
-GRAPH_MODELS = frozenset({"lightgcn", "xsimgcl"})
+GRAPH_MODELS = frozenset({"lightgcn", "xsimgcl", "simplex"})
 """Backbones whose ``tables`` need the training graph."""
 
 _NOT_HYPERPARAMETERS = {"num_users", "num_items", "name", "parent"}
