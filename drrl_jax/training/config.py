@@ -10,6 +10,7 @@ from drrl_jax import data, losses, models, scores
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
 from drrl_jax.training.optimiser import AUXILIARY_FORMS, OPTIMISERS
+from drrl_jax.training.pool import POOLS
 from drrl_jax.training.source import check_source, source_fields
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
@@ -81,6 +82,7 @@ def default_config() -> config_dict.ConfigDict:
             "training": {
                 "batch_size": 1024,
                 "negatives": "64",
+                "negative_pool": "row",
                 "negative_alpha": 0.0,
                 "log_q_correction": False,
                 "false_negative_rate": 0.0,
@@ -251,6 +253,7 @@ def validate(config: config_dict.ConfigDict) -> None:
         ("coupled", "decoupled", "batch"),
     )
     _check_optimiser(config)
+    _check_pool(config)
     choice("training.schedule", training.schedule, ("constant", "cosine"))
     choice("training.dtype", training.dtype, ("float32", "bfloat16"))
     choice("training.route", training.route, ("auto", "dense", "gather"))
@@ -281,6 +284,30 @@ def _check_noise(config: config_dict.ConfigDict) -> None:
             f" training.negative_alpha 0; got {training.negatives!r} and"
             f" {training.negative_alpha!r}."
         )
+
+
+def _check_pool(config: config_dict.ConfigDict) -> None:
+    training = config.training
+    choice("training.negative_pool", training.negative_pool, ("row", *POOLS))
+    if training.negative_pool == "row":
+        return
+    allowed = {
+        "training.negatives": num_negatives(config) is not None,
+        "training.negative_alpha": not training.negative_alpha,
+        "training.false_negative_rate": not training.false_negative_rate,
+        "training.marked_rate": not training.marked_rate,
+        "training.optimiser": not training.optimiser.startswith("sparse_"),
+        "model.scoring": config.model.scoring != "neumf",
+    }
+    for field, fits in allowed.items():
+        if not fits:
+            section, name = field.split(".")
+            raise ValueError(
+                f"training.negative_pool={training.negative_pool!r} needs a number of"
+                " training.negatives without training.negative_alpha and"
+                " training.false_negative_rate, a dense training.optimiser and scores"
+                f" by inner products; got {field}={config[section][name]!r}."
+            )
 
 
 def _check_optimiser(config: config_dict.ConfigDict) -> None:

@@ -27,9 +27,10 @@ class Batch(NamedTuple):
       users: ``int32 [batch]``.
       items: the positives, ``int32 [batch]``.
       valid: False for the rows that pad the last batch, ``bool [batch]``.
-      negatives: ``int32 [batch, negatives]``; ``None`` stands for the whole catalogue.
+      negatives: ``int32 [batch, negatives]``, or ``[pool]`` where the rows share them
+        (see ``pool.py``); ``None`` stands for the whole catalogue.
       where: negatives to use, ``bool [batch, negatives]``, or ``None`` for all.
-      log_q: log proposal probabilities of the negatives, or ``None`` for uniform ones.
+      log_q: log proposal probabilities, of the negatives' shape; ``None`` for uniform.
     """
 
     users: jax.Array
@@ -177,6 +178,8 @@ class Objective:
             params, data.graph, train=True, method="tables", rngs={"noise": key}
         )
         users = self._apply(params, tables.users[batch.users], method="user_tower")
+        if batch.negatives is not None and batch.negatives.ndim == 1:
+            return self._score_pool(params, tables, users, batch)
         if batch.negatives is not None and self._rows_first(batch.negatives):
             ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
             items = self._apply(params, tables.items[ids], method="item_tower")
@@ -216,6 +219,28 @@ class Objective:
                 )
         squared = squared + jnp.sum(jnp.square(users), axis=-1)
         return Scored(positive, negative, where, users, positives, tables, squared)
+
+    def _score_pool(self, params, tables, users, batch: Batch) -> Scored:
+        """Scores against negatives that the rows share: one small product."""
+        assert batch.negatives is not None
+        ids = jnp.concatenate([batch.items, batch.negatives])
+        items = self._apply(params, tables.items[ids], method="item_tower")
+        ready_users, ready_items = self._prepare(users), self._prepare(items)
+        rows = len(batch.items)
+        positive = jnp.einsum(
+            "bd,bd->b",
+            ready_users,
+            ready_items[:rows],
+            preferred_element_type=jnp.float32,
+        )
+        negative = scores.catalogue_scores(ready_users, ready_items[rows:])
+        norms = jnp.sum(jnp.square(items), axis=-1)
+        # The pool is in the batch once, not once a row.
+        squared = norms[:rows] + jnp.sum(norms[rows:]) / rows
+        squared = squared + jnp.sum(jnp.square(users), axis=-1)
+        return Scored(
+            positive, negative, batch.where, users, items[:rows], tables, squared
+        )
 
     def _rows_first(self, negatives: jax.Array) -> bool:
         """Whether to fetch raw rows and prepare those, not the whole table."""
@@ -272,14 +297,14 @@ class Objective:
             return {"users": jnp.where(batch.valid, batch.users, nobody)}
         if name == "adv_infonce":
             adversary = params["adversary"]
-            return {
-                "hardness": scores.sampled_scores(
-                    adversary["users"][batch.users],
-                    adversary["items"],
-                    batch.negatives,
-                    self.route,
+            users, items = adversary["users"][batch.users], adversary["items"]
+            if batch.negatives.ndim == 1:
+                hardness = scores.catalogue_scores(users, items[batch.negatives])
+            else:
+                hardness = scores.sampled_scores(
+                    users, items, batch.negatives, self.route
                 )
-            }
+            return {"hardness": hardness}
         if name == "llpauc":
             return {"variables": params["llpauc"]}
         return {}

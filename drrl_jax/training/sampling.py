@@ -8,6 +8,7 @@ import numpy as np
 
 from drrl_jax import data as data_lib
 from drrl_jax.training.objective import Batch
+from drrl_jax.training.pool import PoolTable, draw_pool, pool_table
 from drrl_jax.training.state import DeviceData
 
 
@@ -32,9 +33,22 @@ class Sampling(NamedTuple):
 
 
 def make_sampler(
-    positives: data_lib.Csr, train_items: np.ndarray, num_items: int, alpha: float
-) -> data_lib.NegativeTable | data_lib.PopularityTable:
-    """Tables of the uniform sampler, or of the ``popularity^alpha`` one."""
+    positives: data_lib.Csr,
+    train_items: np.ndarray,
+    num_items: int,
+    alpha: float,
+    pool: str = "row",
+    log_q_correction: bool = False,
+) -> data_lib.NegativeTable | data_lib.PopularityTable | PoolTable:
+    """Tables of the uniform sampler, of the ``popularity^alpha`` one, or of a pool."""
+    if pool != "row":
+        return pool_table(
+            pool,
+            positives,
+            train_items,
+            num_items,
+            log_q_correction=log_q_correction,
+        )
     if not alpha:
         return data_lib.negative_table(positives, num_items)
     counts = np.bincount(train_items, minlength=num_items)
@@ -57,6 +71,8 @@ def draw_batch(
     users, items = data.users[rows], data.items[rows]
     if sampling.negatives is None:
         return Batch(users, items, valid)
+    if isinstance(data.sampler, PoolTable):
+        return draw_pool(key, data, users, items, valid, sampling.negatives)
     shape = (sampling.batch_size, sampling.negatives)
     log_q = None
     if isinstance(data.sampler, data_lib.PopularityTable):
