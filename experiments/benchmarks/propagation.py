@@ -1,29 +1,18 @@
 """Ways to propagate over the training graph, as ratios from one run.
 
     python -m experiments.benchmarks.propagation
-    python -m experiments.benchmarks.propagation --path=../shared/data/amazon-beauty
+    python -m experiments.benchmarks.propagation --path=$DRRL_DATA/amazon-beauty
     python -m experiments.benchmarks.propagation --smoke
 
 One step maps both tables, forward, and forward with backward. Compared: the library's
 trees of gathers at every width, a reduction over gathered padded chunks (the same tree
-written as one gather and a sum), sorted ``segment_sum``, ``BCOO`` and a dense product.
-The last two of the library (``gather``, ``dense``) are what ``make_graph`` chooses
-from. Without ``--path``: power-law graphs of the sizes of Beauty, Electronic and ML-1M.
-
-One run a data set on 2 cores (AMD EPYC) that other work was using too, d = 64, in
-milliseconds forward / with backward:
-
-                            Beauty        Electronic          ML-1M
-    gather tree          0.7 / 1.2-1.9     2.5 / 3.8       17-20 / 24-40
-    sorted segment_sum   2.2 / 4.3          98 / 134         476 / 535
-    BCOO                 2.2 / 3.9         104 / 96
-    padded, reduced      220 / 194        1206 / 1222       2392 / 2280
-    dense product         67 / 156
-
-A dense product breaks even at about a fifth of non-zero entries.
+written as one gather and a sum), sorted ``segment_sum``, a CSR gather (rows along the
+edges, differences of their prefix sums at the row pointers), ``BCOO`` and a dense
+product. ``gather`` and ``dense`` are what ``make_graph`` chooses from. Without
+``--path``: power-law graphs of the sizes of Beauty, Electronic and ML-1M. All ways take
+turns, and the best turn of each counts. Figures are in NOTES.md.
 """
 
-import time
 from collections.abc import Callable
 
 import jax
@@ -33,10 +22,13 @@ from absl import app, flags
 from jax.experimental import sparse
 
 from drrl_jax.models import Graph, make_graph, propagate
+from experiments import clock
+from experiments.report_table import markdown_table
 
 _PATH = flags.DEFINE_string("path", None, "Data set to read instead of made-up graphs.")
 _DIM = flags.DEFINE_integer("dim", 64, "Embedding dimension.")
-_REPEATS = flags.DEFINE_integer("repeats", 10, "Timings; the best counts.")
+_REPEATS = flags.DEFINE_integer("repeats", 10, "Turns; the best of each way counts.")
+_WAYS = flags.DEFINE_list("ways", [], "Parts of the names of ways; all if left out.")
 _SMOKE = flags.DEFINE_bool("smoke", False, "A tiny graph, to see that it runs.")
 
 # Users, items, interactions.
@@ -122,16 +114,49 @@ def bcoo(graph: Graph, users: np.ndarray, items: np.ndarray) -> Step:
     )
 
 
-def milliseconds(function: Callable, *args: jax.Array, repeats: int) -> float:
-    """The quickest of several calls of a compiled function."""
-    compiled = jax.jit(function)
-    jax.block_until_ready(compiled(*args))
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*args))
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+def csr_gather(graph: Graph, users: np.ndarray, items: np.ndarray) -> Step:
+    """Rows fetched along the edges of each row; sums are differences of prefix sums."""
+
+    def pointers(ids: np.ndarray, size: int) -> jax.Array:
+        return jnp.asarray(np.searchsorted(ids, np.arange(size + 1)))
+
+    order = np.argsort(items, kind="stable")
+    of_users = jnp.asarray(items), pointers(users, graph.num_users)
+    of_items = jnp.asarray(users[order]), pointers(items[order], graph.num_items)
+
+    def add(table: jax.Array, columns: jax.Array, ends: jax.Array) -> jax.Array:
+        sums = jnp.cumsum(table[columns], axis=0)
+        sums = jnp.concatenate([jnp.zeros_like(sums[:1]), sums])[ends]
+        return sums[1:] - sums[:-1]
+
+    return lambda x, y: (
+        graph.user_scale * add(graph.item_scale * y, *of_users),
+        graph.item_scale * add(graph.user_scale * x, *of_items),
+    )
+
+
+def with_backward(step: Step) -> Callable:
+    """Gradient of the sum of squares of what a step returns."""
+
+    def energy(x: jax.Array, y: jax.Array) -> jax.Array:
+        return sum(jnp.sum(jnp.square(out)) for out in step(x, y))
+
+    return jax.grad(energy, (0, 1))
+
+
+def milliseconds(
+    functions: dict[str, Callable], *args: jax.Array, repeats: int
+) -> dict[str, float]:
+    """The quickest of several turns of each compiled function."""
+    compiled = {name: jax.jit(function) for name, function in functions.items()}
+    best = dict.fromkeys(functions, np.inf)
+    for turn in range(repeats + 1):
+        for name, function in compiled.items():
+            start = clock.now()
+            jax.block_until_ready(function(*args))
+            if turn:  # the first one compiles
+                best[name] = min(best[name], 1e3 * (clock.now() - start))
+    return best
 
 
 def compare(name: str, edges: Edges, dim: int, repeats: int) -> None:
@@ -148,6 +173,7 @@ def compare(name: str, edges: Edges, dim: int, repeats: int) -> None:
         ways[f"gather tree, width {width}"] = lambda x, y, g=graph: propagate(g, x, y)
     ways["padded gather, reduced"] = summed_chunks(gather)
     ways["sorted segment_sum"] = segment_sums(gather, users, items)
+    ways["CSR gather by prefix sums"] = csr_gather(gather, users, items)
     ways["BCOO"] = bcoo(gather, users, items)
     if num_users * num_items <= _MOST_DENSE:
         dense = make_graph(users, items, **size, method="dense")
@@ -162,24 +188,28 @@ def compare(name: str, edges: Edges, dim: int, repeats: int) -> None:
         f"({100 * density:.2f} %), dim {dim}, {jax.default_backend()}; chosen: "
         f"{'dense' if chosen.dense is not None else 'gather'}"
     )
-    print(f"{'':<26}{'forward':>12}{'ratio':>8}{'with backward':>16}{'ratio':>8}")
     expected = ways["sorted segment_sum"](x, y)
-    base = None
-    for label, step in ways.items():
+    parts = _WAYS.value or [""]
+    ways = {name: w for name, w in ways.items() if any(part in name for part in parts)}
+    for step in ways.values():
         for ours, theirs in zip(step(x, y), expected):
             np.testing.assert_allclose(ours, theirs, atol=1e-3)
-
-        def energy(x, y, step=step):
-            return sum(jnp.sum(jnp.square(out)) for out in step(x, y))
-
-        forward = milliseconds(step, x, y, repeats=repeats)
-        both = milliseconds(jax.grad(energy, (0, 1)), x, y, repeats=repeats)
-        base = base or (forward, both)
-        print(
-            f"{label:<26}{forward:>9.2f} ms{forward / base[0]:>8.1f}"
-            f"{both:>13.2f} ms{both / base[1]:>8.1f}",
-            flush=True,
-        )
+    forward = milliseconds(ways, x, y, repeats=repeats)
+    gradients = {label: with_backward(step) for label, step in ways.items()}
+    both = milliseconds(gradients, x, y, repeats=repeats)
+    first = next(iter(ways))
+    rows = [
+        [
+            label,
+            f"{forward[label]:.2f}",
+            f"{forward[label] / forward[first]:.1f}",
+            f"{both[label]:.2f}",
+            f"{both[label] / both[first]:.1f}",
+        ]
+        for label in ways
+    ]
+    header = ["way", "forward ms", "ratio", "with backward ms", "ratio"]
+    print(markdown_table(header, rows), flush=True)
 
 
 def main(_: list[str]) -> None:

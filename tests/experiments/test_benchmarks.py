@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -25,3 +26,12 @@ def test_smoke(name):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()
+
+
+def test_every_loss_is_timed():
+    from drrl_jax.losses import LOSSES
+    from experiments.benchmarks import losses
+
+    for name in LOSSES:
+        arrays = losses.inputs(name, rows=4, negatives=3)
+        assert np.isfinite(losses.step(name)(*arrays)[0]), name

@@ -144,6 +144,17 @@ def test_xsimgcl_noise_has_its_length_and_stays_in_the_orthant():
     assert_allclose(noisy.views[0], noisy.users)  # one layer: the mean is the layer
 
 
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_the_contrasted_layer_is_counted_in_propagations(layer):
+    """0 is the embeddings themselves, 1 what the first propagation gives."""
+    model, variables, graph, adjacency = made(
+        "xsimgcl", layers=3, noise_scale=0.0, contrast_layer=layer
+    )
+    views = model.apply(variables, graph, train=True, method="tables").views
+    for view, expected in zip(views, layers_of(variables, adjacency, 3)[layer]):
+        assert_allclose(view, expected, atol=1e-6)
+
+
 def test_contrast_layer_zero_is_the_parameter_table():
     model, variables, graph, _ = made("xsimgcl", contrast_layer=0)
     tables = model.apply(variables, graph, train=True, method="tables", rngs=NOISE)
