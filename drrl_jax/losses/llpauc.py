@@ -93,7 +93,7 @@ def llpauc(
     are left out. The constants stand in each row, so the mean is the published loss.
 
     Args:
-      pos_scores: ``[...]``, dot products; the sigmoid is taken here.
+      pos_scores: ``[...]``, dot products in the paper; the sigmoid is taken here.
       neg_scores: ``[..., negatives]``.
       variables: the scalars of :func:`llpauc_variables`, by name. Whether one descends
         or ascends is the optimiser's matter; :func:`project_llpauc` clips them.

@@ -236,6 +236,8 @@ def validate(config: config_dict.ConfigDict) -> None:
             " number of training.negatives; got 'all'."
         )
     _at_least("loss.top_k", loss.top_k, 1)
+    _at_least("loss.adversary_every", loss.adversary_every, 1)
+    _at_least("loss.adversary_learning_rate", loss.adversary_learning_rate, 0, True)
     _at_least("model.dim", config.model.dim, 1)
     _at_least("training.batch_size", training.batch_size, 1)
     _at_least("training.epochs", training.epochs, 0)
@@ -245,6 +247,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     _at_least("training.patience", training.patience, 0)
     _at_least("training.negative_alpha", training.negative_alpha, 0)
     _at_least("training.clip_norm", training.clip_norm, 0)
+    _at_least("training.warmup_steps", training.warmup_steps, 0)
     _at_least("loss.refresh_every", loss.refresh_every, 0, strict=True)
     _check_noise(config)
     choice(

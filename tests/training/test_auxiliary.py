@@ -127,6 +127,18 @@ def test_the_form_reaches_the_run():
             {"loss__name": "bpr", "loss__auxiliary_learning_rate": 0.1},
             "loss.auxiliary_learning_rate belongs to 'llpauc'; loss.name is 'bpr'",
         ),
+        (
+            {"loss__name": "adv_infonce", "loss__adversary_every": 0},
+            "loss.adversary_every must be at least 1; got 0",
+        ),
+        (
+            {"loss__name": "adv_infonce", "loss__adversary_learning_rate": -1.0},
+            "loss.adversary_learning_rate must be greater than 0; got -1.0",
+        ),
+        (
+            {"training__warmup_steps": -1},
+            "training.warmup_steps must be at least 0; got -1",
+        ),
     ],
 )
 def test_impossible_auxiliary_settings_are_refused(changes, sentence):

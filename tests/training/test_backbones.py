@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from drrl_jax import training
+from drrl_jax import models, training
 from tests.training.helpers import tiny_config, tiny_dataset
 
 
@@ -30,6 +30,29 @@ def test_backbone_learns(changes):
         lambda a, b: bool((a != np.asarray(b)).any()), before, state.params
     )
     assert all(jax.tree.leaves(moved))
+
+
+BACKBONES = [{"model__name": name} for name in models.MODELS]
+BACKBONES.append({"model__name": "ncf", "model__scoring": "neumf"})
+
+
+# All that the loop supplies something for, and one for the others.
+KINDS = ("softmax", "drrl_dual", "bsl_grouped", "sl_at_k", "adv_infonce", "llpauc")
+
+
+@pytest.mark.parametrize(
+    "backbone", BACKBONES, ids=lambda changes: "-".join(changes.values())
+)
+def test_every_kind_of_loss_trains_every_backbone(backbone):
+    """Traced, not compiled: what fails for a pair fails there."""
+    for name in KINDS:
+        config = tiny_config(loss__name=name, **backbone)
+        parts = training.build(config, tiny_dataset())
+        state = jax.eval_shape(parts.init)
+        seed = jax.ShapeDtypeStruct((), np.uint32)
+        after, values = jax.eval_shape(parts.epoch, state, parts.data, seed, {})
+        assert jax.tree.structure(after) == jax.tree.structure(state), name
+        assert values.shape == (parts.steps_per_epoch,), name
 
 
 def test_an_option_of_another_backbone_is_refused():
