@@ -23,8 +23,9 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_custom_sections = ["Source"]
-# Docstrings cite each other by bare names in single backticks and may repeat fields.
-default_role = "literal"
-suppress_warnings = [
-    "ref.python", "docutils", "app.add_node", "autodoc.duplicate", "myst.xref_missing",
-]  # fmt: skip
+napoleon_use_ivar = True  # autodoc lists the attributes already
+default_role = "literal"  # docstrings cite arguments in single backticks
+# A name of this project that leads nowhere is a warning; other projects' inventories
+# would have to be downloaded.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!drrl_jax).*\..*"), ("py:class", "ArrayTree")]

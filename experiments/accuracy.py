@@ -69,6 +69,11 @@ METHODS: dict[str, list[dict]] = {
         loss__temperature=(0.3, 0.25, 0.35),
         loss__gamma=(1.5, 1.25),
     ),
+    "drrl matched": grid(
+        loss__name=("drrl_matched",),
+        loss__gamma=(1.5, 1.25),
+        loss__temperature=(0.3, 0.25, 0.35),
+    ),
     "drrl user": grid(
         **_DRRL,
         loss__threshold_mode=("user",),
@@ -81,6 +86,25 @@ METHODS: dict[str, list[dict]] = {
         loss__radius=(1.0, 1.5, 2.0),
         loss__gamma=(1.5, 1.25),
     ),
+    "sl at k": grid(
+        loss__name=("sl_at_k",),
+        loss__refresh_every=(5.0,),
+        loss__weight_temperature=(1.0, 1.5, 2.25),
+        loss__temperature=(0.2, 0.15),
+    ),
+    "drrl at k": [
+        {
+            "loss.name": "drrl_at_k",
+            "loss.refresh_every": 5.0,
+            "loss.gamma": gamma,
+            "loss.temperature": temperature,
+            "loss.weight_temperature": weight_temperature,
+        }
+        for gamma, temperature, weight_temperature in (
+            (1.5, 0.3, 2.0), (1.25, 0.25, 1.5), (1.5, 0.3, 1.5),
+            (1.25, 0.25, 2.0), (1.5, 0.3, 3.0), (1.1, 0.22, 1.25),
+        )
+    ],
 }  # fmt: skip
 BASELINE = "softmax"
 

@@ -7,7 +7,7 @@ flags that all share (config, workdir, out, progress), runs it and prints the ta
 import inspect
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags, logging
@@ -63,7 +63,36 @@ def _define(name: str, default: Any) -> flags.FlagHolder:
         return flags.DEFINE_integer(name, default, text)
     if isinstance(default, float):
         return flags.DEFINE_float(name, default, text)
+    if isinstance(default, str):
+        return flags.DEFINE_string(name, default, text)
     return flags.DEFINE_list(name, list(default), text)
+
+
+def chosen(
+    path: str, methods: Sequence[str], defaults: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The changes of each method: a study's own, or the tuned ones of a file.
+
+    Args:
+      path: the rows that ``experiments.accuracy`` or ``experiments.search`` wrote; of
+        each method's, those with the best mean validation metric count. Empty: the
+        study's own settings.
+      methods: names to look up.
+      defaults: the study's own settings.
+
+    Raises:
+      ValueError: for a method without a setting.
+    """
+    found: Mapping[str, Mapping[str, Any]] = defaults
+    if path:
+        found = study_lib.read_settings(pathlib.Path(path))
+    missing = [name for name in methods if name not in found]
+    if missing:
+        raise ValueError(
+            f"methods must be among {', '.join(found)}{' of ' if path else ''}{path};"
+            f" got {', '.join(missing)}."
+        )
+    return {name: dict(found[name]) for name in methods}
 
 
 def run_points(
@@ -151,25 +180,32 @@ def plot_lines(
     path: pathlib.Path,
     *,
     by: str = "method",
+    panel: str | None = None,
     log_x: bool = False,
 ) -> None:
-    """Mean of ``y`` over seeds against ``x``, a line for each value of ``by``."""
+    """Mean of ``y`` over seeds against ``x``, a line for each value of ``by``.
+
+    With ``panel``, a picture beside the other for each value of that label.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.5, 4), layout="constrained")
+    panels = list(dict.fromkeys(row[panel] for row in rows)) if panel else [None]
+    width = 6.5 if len(panels) == 1 else 4.5 * len(panels)
+    figure = Figure(figsize=(width, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for name in dict.fromkeys(row[by] for row in rows):
-        members = [row for row in rows if row[by] == name]
-        summary = study_lib.summarise(members, [x], [y])
-        xs, ys = [s[x] for s in summary], [s[y] for s in summary]
-        axes.plot(xs, ys, marker="o", markersize=4, label=str(name))
-    if log_x:
-        axes.set_xscale("log", base=2)
-    axes.set(xlabel=x, ylabel=y)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    for axes, title in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        shown = [row for row in rows if panel is None or row[panel] == title]
+        for name in dict.fromkeys(row[by] for row in shown):
+            members = [row for row in shown if row[by] == name]
+            summary = study_lib.summarise(members, [x], [y])
+            xs, ys = [s[x] for s in summary], [s[y] for s in summary]
+            axes.plot(xs, ys, marker="o", markersize=4, label=str(name))
+        if log_x:
+            axes.set_xscale("log", base=2)
+        axes.set(xlabel=x, ylabel=y, title=title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
 

@@ -1,9 +1,18 @@
 """Noise: false negatives among the sampled ones, and false positives in training.
 
   python -m experiments.noise --seeds=2 --out=experiments/results/noise
+  python -m experiments.noise --config=experiments/configs/movielens_1m.py \\
+      --settings=experiments/results/movielens_1m/accuracy.csv --seeds=2
 
-``noise``: ranking at every rate of each study, with the fixed settings of ``METHODS``.
-They are not tuned; claims against CCL need the clean optimum of every method.
+``noise``: ranking at every rate of three studies. *False negatives*: a share of each
+row's negatives are the user's own training positives. *Marked positives*: a tenth of
+the training positives are taken out, and each negative is one of the user's with a
+probability. *False positives*: random items of each user become training positives.
+
+``settings`` reuses each method's clean optimum, as ``experiments.accuracy`` or
+``experiments.search`` wrote it; without it the fixed ``METHODS`` are run, which are not
+tuned. Claims against CCL need the optimum.
+
 ``noise_weight`` (data with known false negatives): the share of the worst-case weight
 that lands on them, by order, against their share among the candidates.
 """
@@ -38,41 +47,45 @@ def run(
     *,
     seeds: int = 2,
     false_negatives: tuple[str, ...] = ("0", "0.125", "0.3"),
+    marked: tuple[str, ...] = ("0.05", "0.1", "0.2", "0.3", "0.5"),
     false_positives: tuple[str, ...] = ("0.1", "0.2"),
     methods: tuple[str, ...] = tuple(METHODS),
+    settings: str = "",
     gammas: tuple[str, ...] = ("1", "1.25", "1.5", "2", "4", "inf"),
     radius: float = 1.0,
 ) -> str:
     """Trains every method at every rate, and weighs the known false negatives."""
+    chosen = cli.chosen(settings, methods, METHODS)
+
+    def points(name: str, rate: str, field: str | None, **data_of) -> list[Row]:
+        extra = {field: float(rate)} if field else {}
+        labels = {"study": name, "rate": float(rate)}
+        return cli.run_points(
+            study,
+            [
+                ({**labels, "method": method}, {**changes, **extra})
+                for method, changes in chosen.items()
+            ],
+            seeds,
+            **data_of,
+        )
+
     rows: list[Row] = []
     for rate in false_negatives:
-        settings = [
-            (
-                {"study": "false negatives", "rate": float(rate), "method": name},
-                {**METHODS[name], "training.false_negative_rate": float(rate)},
-            )
-            for name in methods
-        ]
-        rows += cli.run_points(study, settings, seeds)
+        rows += points("false negatives", rate, "training.false_negative_rate")
+    for rate in marked:
+        rows += points("marked positives", rate, "training.marked_rate")
     for rate in false_positives:
         noisy = data.add_false_positives(study.dataset, float(rate))
-        settings = [
-            (
-                {"study": "false positives", "rate": float(rate), "method": name},
-                METHODS[name],
-            )
-            for name in methods
-        ]
-        key = f"false positives {rate}"
-        rows += cli.run_points(study, settings, seeds, dataset=noisy, dataset_key=key)
+        name = "false positives"
+        key = f"{name} {rate}"
+        rows += points(name, rate, None, dataset=noisy, dataset_key=key)
     baseline = "ccl" if "ccl" in methods else None
     by = ["study", "rate", "method"]
     tables = [cli.write(study, rows, by, out, "noise", baseline=baseline)]
     monitor = f"test/{study.config.evaluation.monitor}"
-    shown = [row for row in rows if row["study"] == "false negatives"]
-    if shown:
-        cli.plot_lines(shown, "rate", monitor, out / "noise.png")
-    if study.dataset.false_negatives is not None:
+    cli.plot_lines(rows, "rate", monitor, out / "noise.png", panel="study")
+    if study.dataset.false_negatives is not None and gammas:
         lines = known_false_negatives(study, gammas, radius)
         study_lib.write_rows(lines, out / "noise_weight.csv")
         body = [

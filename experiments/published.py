@@ -7,9 +7,11 @@
 2024, table 1); ``SETTINGS`` the optima that those papers report. The configs are the
 papers' protocol: 200 epochs and no early stop. ``--config.training.patience=5`` stops a
 run after five checks without gain, for machines without a GPU; its rows say how far
-they ran. Interrupted, the same command goes on where it was.
+they ran. Interrupted, the same command goes on where it was; ``--rows`` runs some rows
+and keeps the others that ``published.csv`` already holds.
 """
 
+import csv
 import pathlib
 from typing import Any
 
@@ -149,6 +151,7 @@ def run(
         known = ", ".join(":".join(row) for row in figures)
         raise ValueError(f"rows must be among {known}; got {', '.join(unknown)}.")
     found: list[Row] = []
+    kept = _kept(out / "published.csv", wanted, list(figures))
     for backbone, loss in wanted:
         changes = {
             **BACKBONES[backbone],
@@ -157,12 +160,32 @@ def run(
         }
         labels = {"backbone": backbone, "loss": loss}
         found += cli.run_points(study, [(labels, changes)], seeds)
-        _write(study, found, figures, out)  # so that a long table can be read early
-    return _write(study, found, figures, out)
+        # Written after each row, so that a long table can be read early.
+        table = _write(study, _in_order(kept + found, list(figures)), figures, out)
+    return table
+
+
+def _kept(path: pathlib.Path, wanted: list, known: list) -> list[Row]:
+    """Rows of an earlier table that this run does not make anew."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows: list[Row] = list(csv.DictReader(file))
+    numbers = ("test/recall@20", "test/ndcg@20", "best_epoch", "epochs", "seconds")
+    for row in rows:
+        row.update({name: float(row[name]) for name in numbers})
+    names = [(row["backbone"], row["loss"]) for row in rows]
+    return [r for r, n in zip(rows, names) if n in known and n not in wanted]
+
+
+def _in_order(rows: list[Row], known: list) -> list[Row]:
+    return sorted(rows, key=lambda row: known.index((row["backbone"], row["loss"])))
 
 
 def _write(study: Study, rows: list[Row], figures, out: pathlib.Path) -> str:
     metrics = ["test/recall@20", "test/ndcg@20"]
+    for row in rows:
+        row.setdefault("command", cli.command("published"))
     summary = study_lib.summarise(
         rows, ["backbone", "loss"], [*metrics, "best_epoch", "epochs", "seconds"]
     )

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from drrl_jax import data, evaluation, training
 from experiments.report_table import latex_table, markdown_table
 
 Row = dict[str, Any]
+Trained = tuple[training.Parts, training.TrainState, dict[str, Any]]
+# Changes of a run that are not part of its setting.
+_NOT_SETTINGS = ("seed", "training.epochs")
 
 
 class Study:
@@ -65,16 +68,44 @@ class Study:
           The labels, ``test/…``, ``valid/…``, ``best_epoch``, ``epochs``, ``seconds``
           and ``key``, under which ``per_user`` finds each user's metric.
         """
+        config = self.configured(changes)
+
+        def train() -> Trained:
+            parts = training.build(config, dataset or self.dataset)
+            return parts, *training.fit(parts, progress=self.progress)
+
+        return self.keep(config, changes, labels, train, dataset_key)
+
+    def configured(self, changes: Mapping[str, Any]) -> config_dict.ConfigDict:
+        """The base config with the changes made, and no baselines."""
         config = copy.deepcopy(self.config)
         config.update_from_flattened_dict(dict(changes))
         config.baselines = ()
-        identity = config.to_json_best_effort(sort_keys=True) + dataset_key
+        return config
+
+    def keep(
+        self,
+        config: config_dict.ConfigDict,
+        changes: Mapping[str, Any],
+        labels: Mapping[str, Any],
+        train: Callable[[], Trained],
+        suffix: str = "",
+    ) -> Row:
+        """The row of a point, trained unless it was before.
+
+        Args:
+          config: names the point, together with ``suffix``.
+          changes: written into the row.
+          labels: columns that name the point; not kept, so that studies may share it.
+          train: what trains it; entries of its results under ``extra`` join the row.
+          suffix: what else tells the point from others of this config.
+        """
+        identity = config.to_json_best_effort(sort_keys=True) + suffix
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         path = self.workdir / "points" / f"{key}.json"
         if path.exists():
             return {**labels, **json.loads(path.read_text())}
-        parts = training.build(config, dataset or self.dataset)
-        state, results = training.fit(parts, progress=self.progress)
+        parts, state, results = train()
         users = training.evaluate_state(
             parts, state.params, parts.test_split, per_user=True
         )
@@ -86,6 +117,7 @@ class Study:
             **{f"test/{name}": value for name, value in results["test"].items()},
             **{f"valid/{name}": value for name, value in results["valid"].items()},
             **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
+            **results.get("extra", {}),
             "changes": json.dumps(dict(changes), sort_keys=True),
             "key": key,
         }
@@ -154,6 +186,43 @@ def significance(
         means[name] = np.mean(members, axis=0)
     others = {name: values for name, values in means.items() if name != baseline}
     return evaluation.compare(means[baseline], others)
+
+
+def read_settings(path: pathlib.Path) -> dict[str, Row]:
+    """The best setting of each method in rows that a study wrote.
+
+    Rows of a method that differ in the seed only are runs of one setting; the setting
+    with the best mean of the first ``valid/…`` column is the method's.
+
+    Args:
+      path: a ``.csv`` with the columns ``method``, ``changes`` and ``valid/…``.
+
+    Returns:
+      ``{method: changes}``, without seeds and without a budget of epochs.
+
+    Raises:
+      ValueError: if a column is missing.
+    """
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    valid = [name for name in columns if name.startswith("valid/")]
+    if not valid or "method" not in columns or "changes" not in columns:
+        raise ValueError(
+            f"{path} must have the columns method, changes and valid/…;"
+            f" got {', '.join(columns) or 'no row'}."
+        )
+    runs: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        changes = json.loads(row["changes"])
+        kept = {k: v for k, v in changes.items() if k not in _NOT_SETTINGS}
+        of_method = runs.setdefault(row["method"], {})
+        of_setting = of_method.setdefault(json.dumps(kept, sort_keys=True), [])
+        of_setting.append(float(row[valid[0]]))
+    return {
+        method: json.loads(max(found, key=lambda name: float(np.mean(found[name]))))
+        for method, found in runs.items()
+    }
 
 
 def write_rows(rows: Sequence[Row], path: pathlib.Path) -> None:

@@ -35,6 +35,7 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "drrl user": {"loss.name": "drrl", "loss.threshold_mode": "user"},
     "drrl tempered": {"loss.name": "drrl_tempered", "loss.temperature": 0.3},
+    "drrl matched": {"loss.name": "drrl_matched", "loss.temperature": 0.3},
     "drrl user-tempered": {
         "loss.name": "drrl_tempered",
         "loss.threshold_mode": "user",
@@ -75,7 +76,9 @@ def run(
             changes = {**METHODS[name], "training.negatives": str(size)}
             if name.startswith("drrl"):
                 changes["loss.gamma"] = float(gamma)
-                takes_radius = name not in ("drrl learned", "drrl tempered")
+                takes_radius = "loss.temperature" not in METHODS[name] and (
+                    name != "drrl learned"
+                )
                 if takes_radius:
                     changes["loss.radius"] = float(radius)
             settings.append(({"method": name, "negatives": str(size)}, changes))

@@ -17,9 +17,9 @@ import sys
 
 import jax
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import config_dict, config_flags
 
-from drrl_jax import training
+from drrl_jax import data, training
 from experiments import report_table
 
 
@@ -57,12 +57,21 @@ def main(argv: list[str]) -> None:
     _require_device()
     workdir = pathlib.Path(_WORKDIR.value)
     results = training.run_with_baselines(
-        _CONFIG.value, workdir, progress=_PROGRESS.value
+        _CONFIG.value, workdir, progress=_PROGRESS.value, load=_load
     )
     print(report_table.results_table(results))
     print(
         f"\nWritten to {workdir}: results.json, metrics.jsonl, curve.png, tensorboard"
     )
+
+
+def _load(config: config_dict.ConfigDict) -> data.Dataset:
+    """Reads the data, and says on stderr what they are and what was done to them."""
+    dataset = training.load_dataset(config)
+    print(dataset, file=sys.stderr)
+    for line in (*dataset.report.notes, *map(str, dataset.report.findings)):
+        print(f"  {line}", file=sys.stderr)
+    return dataset
 
 
 def _require_device() -> None:

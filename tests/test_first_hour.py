@@ -44,6 +44,7 @@ CASES = {
     "gamma": (["--config.loss.gamma=.5"], "at least 1; got 0.5"),
     "tau": (["--config.loss.temperature=0"], "greater than 0; got 0"),
     "eta": (["--config.loss.name=drrl", "--config.loss.radius=-1"], "at least 0"),
+    "negatives": (["--config.training.negatives=5000"], "items, 1000; got 5000"),
     "field": (["--config.training.epoch=3"], "did you mean 'epochs'?"),
     "section": (["--config.los.name=bpr"], "did you mean 'loss'?"),
     "number": (["--config.training.epochs=three"], "'three'"),

@@ -20,7 +20,7 @@ from drrl_jax.data.popularity import (
     popularity_table,
     sample_by_popularity,
 )
-from drrl_jax.data.readers import read
+from drrl_jax.data.readers import Files, read
 from drrl_jax.data.report import CleaningReport, Finding
 from drrl_jax.data.splits import SPLITS, hold_out_validation
 from drrl_jax.data.synthetic import synthetic
@@ -31,6 +31,7 @@ __all__ = [
     "CleaningReport",
     "Csr",
     "Dataset",
+    "Files",
     "Finding",
     "Interactions",
     "NegativeTable",

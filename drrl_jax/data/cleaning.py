@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from drrl_jax._names import check_choice
 from drrl_jax.data.interactions import Interactions, pair_keys
 from drrl_jax.data.report import CleaningReport, Finding
 
@@ -32,10 +33,7 @@ def resolve_actions(cleaning: str | Mapping[str, str]) -> dict[str, str]:
             raise ValueError(
                 f"cleaning must be given for {', '.join(KINDS)}; got {kind!r}."
             )
-        if action not in ACTIONS:
-            raise ValueError(
-                f"cleaning must be one of {', '.join(ACTIONS)}; got {action!r}."
-            )
+        check_choice("cleaning", action, ACTIONS)
         actions[kind] = action
     return actions
 

@@ -13,6 +13,8 @@
 import dataclasses
 import re
 
+from drrl_jax._names import check_choice
+
 FORMATS = ("pairs", "adjacency", "table", "ratings", "atomic", "movielens")
 _POSITIONAL = ("user", "item", "rating", "timestamp")
 _SUFFIX = "(_?(proc|raw)?_?(id|idx|index|key|name|token))?"
@@ -104,8 +106,7 @@ def named_format(name: str, lines: list[str], where: str = "the file") -> Format
       >>> named_format("ratings", ["7 8 5.0"]).columns
       ('user', 'item', 'rating')
     """
-    if name not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {name!r}.")
+    check_choice("format", name, FORMATS)
     first = lines[0]
     separator = next((s for s in ("::", "\t", ",") if s in first), None)
     if name == "adjacency":

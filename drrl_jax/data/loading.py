@@ -5,8 +5,17 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from drrl_jax._names import check_choice
 from drrl_jax.data import cleaning as cleaning_lib
-from drrl_jax.data.interactions import Dataset, concatenate, empty
+from drrl_jax.data.interactions import (
+    Dataset,
+    Interactions,
+    concatenate,
+    empty,
+    to_csr,
+)
 from drrl_jax.data.readers import PARTS
 from drrl_jax.data.report import CleaningReport
 from drrl_jax.data.sources import SOURCES, compact, keep_rated, read_source
@@ -32,7 +41,8 @@ def load(
     Steps, in this order: read; keep ratings of at least ``min_rating``; where a
     split is to be made: join the parts, clean duplicates, take the k-core, split;
     clean (see ``clean``); where there is no validation part yet, hold one out of train.
-    The report has a line for each step that changed anything. Validation comes last, so
+    The report has a line for each step that changed anything, and one for users whose
+    training items are the whole catalogue, who have no negatives. Validation comes last, so
     the test set does not depend on it; an item whose only training interaction is held
     out stays in the test set.
 
@@ -64,9 +74,9 @@ def load(
       >>> print(load(num_users=200, num_items=100, num_interactions=4000))
       synthetic: 200 users, 100 items, ...
     """
-    _check("source", source, SOURCES)
-    _check("split", split, ("given", *SPLITS))
-    _check("validation", validation, VALIDATIONS)
+    check_choice("source", source, SOURCES)
+    check_choice("split", split, ("given", *SPLITS))
+    check_choice("validation", validation, VALIDATIONS)
     cleaning_lib.resolve_actions(cleaning)
     if core and split == "given":
         raise ValueError(
@@ -104,6 +114,7 @@ def load(
         train, valid = hold_out_validation(train, rule=validation, seed=seed)
         note = f"validation: {len(valid):,} interactions of train ({validation} rule)"
         report = report + CleaningReport(notes=(note,))
+    report = report + _without_negatives(train, raw.num_items)
     return Dataset(
         name=raw.name,
         num_users=raw.num_users,
@@ -118,6 +129,14 @@ def load(
     )
 
 
-def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+def _without_negatives(train: Interactions, num_items: int) -> CleaningReport:
+    counts = np.bincount(train.users)
+    if counts.max(initial=0) < num_items:
+        return CleaningReport()
+    distinct = np.diff(to_csr(train, len(counts)).indptr)  # duplicates may be kept
+    full = int((distinct == num_items).sum())
+    if not full:
+        return CleaningReport()
+    who = f"{full:,} user{'' if full == 1 else 's'} with every item in train"
+    note = f"no negatives: {who}; such rows of a batch count nothing in a loss"
+    return CleaningReport(notes=(note,))

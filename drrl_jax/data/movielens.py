@@ -6,9 +6,10 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 
 from drrl_jax.data import readers
-from drrl_jax.data.parsing import parse
+from drrl_jax.data.parsing import Columns, parse
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-{}.zip"
 # name -> (member of the zip, SHA-256 of the zip as TFDS 4.9.10 registers it)
@@ -40,8 +41,16 @@ _WAIT = 5.0  # seconds; TFDS itself would try for 200 before it gives up
 def read_movielens(archive: pathlib.Path, variant: str) -> readers.Files:
     """The ratings of an official zip, after a look at its checksum.
 
+    Args:
+      archive: the zip.
+      variant: key of ``MOVIELENS``.
+
+    Returns:
+      ``Files`` with one part; the zip's other members are not looked at.
+
     Raises:
-      ValueError: if the zip is not, bit for bit, the one that is pinned.
+      ValueError: if the zip is not, bit for bit, the one that is pinned, or holds no
+        ratings.
 
     Example:
       >>> import pathlib, tempfile
@@ -58,9 +67,36 @@ def read_movielens(archive: pathlib.Path, variant: str) -> readers.Files:
         got = hashlib.file_digest(file, "sha256").hexdigest()
     if got != expected:
         raise ValueError(f"{archive}: expected SHA-256 {expected}, got {got}.")
-    with zipfile.ZipFile(archive) as content:
-        columns = parse(content.read(member), f"{archive}/{member}")
-    return readers.densify({"all": columns})
+    return readers.densify({"all": read_member(archive, member)})
+
+
+def read_member(archive: pathlib.Path, member: str) -> Columns:
+    """One file of a zip.
+
+    Raises:
+      ValueError: if it is no zip, has no such member, or that is malformed.
+
+    Example:
+      >>> import pathlib, tempfile, zipfile
+      >>> from drrl_jax.data.movielens import read_member
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder) / "ml-1m.zip"
+      ...     with zipfile.ZipFile(path, "w") as content:
+      ...         content.writestr("ml-1m/ratings.dat", "1::10::5::978300760")
+      ...     read_member(path, "ml-1m/ratings.dat").items.tolist()
+      [10]
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            names = content.namelist()
+            if member not in names:
+                raise ValueError(
+                    f"{archive}: expected a member {member!r}, got"
+                    f" {', '.join(names) or 'none'}."
+                )
+            return parse(content.read(member), f"{archive}/{member}")
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{archive}: expected a whole zip ({error}).") from None
 
 
 def require_reachable(url: str, advice: str) -> None:

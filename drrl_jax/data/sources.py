@@ -12,7 +12,8 @@ from drrl_jax.data.report import CleaningReport
 from drrl_jax.data.synthetic import synthetic
 
 SOURCES = ("synthetic", "files", "tfds")
-_OPTIONS = {
+# What each source takes beyond a path.
+OPTIONS = {
     "synthetic": ("num_users", "num_items", "num_interactions", "data_seed"),
     "files": ("format", "ids"),
     "tfds": ("format", "ids", "data_dir", "manual_dir"),
@@ -66,9 +67,9 @@ def read_source(
       (50, ['test', 'train', 'valid'])
     """
     for name in options:
-        if name not in _OPTIONS[source]:
+        if name not in OPTIONS[source]:
             raise ValueError(
-                f"options of source={source!r} are {', '.join(_OPTIONS[source])}; "
+                f"options of source={source!r} are {', '.join(OPTIONS[source])}; "
                 f"got {name!r}."
             )
     if source == "synthetic":

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from drrl_jax._names import check_choice
 from drrl_jax.data import readers
 from drrl_jax.data.interactions import Interactions
 from drrl_jax.data.movielens import (
@@ -71,14 +72,12 @@ def read(
       >>> from drrl_jax.data import tfds
       >>> tfds.read("movielens/2m")
       Traceback (most recent call last):
-      ValueError: path must be one of movielens/100k, ... got 'movielens/2m'.
+      ValueError: path must be one of ...; got 'movielens/2m'. Did you mean 'movielens/25m'?
     """
     config: dict[str, Any]
     if str(path).startswith("movielens/") and not pathlib.Path(path).exists():
         variant = str(path).removeprefix("movielens/")
-        if variant not in MOVIELENS:
-            known = ", ".join(f"movielens/{name}" for name in MOVIELENS)
-            raise ValueError(f"path must be one of {known}; got {str(path)!r}.")
+        check_choice("path", str(path), [f"movielens/{name}" for name in MOVIELENS])
         name, kind, config = f"movielens-{variant}", "movielens", {"name": variant}
         if manual_dir is not None:
             config["source"] = (str(manual_dir),)

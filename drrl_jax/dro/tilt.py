@@ -33,14 +33,19 @@ class Tilt(NamedTuple):
     slope: Array
 
 
+def _positive(kappa: Array) -> Array:
+    """A tiny number that stands for order 1, whose kappa is 0."""
+    return jnp.maximum(kappa, jnp.finfo(kappa.dtype).eps ** 2)
+
+
 @jax.custom_jvp
 def log_power(x: Array, kappa: Array) -> Array:
-    r""":math:`\log(1 - \kappa x) / \kappa`, :math:`-x` at 0; needs ``kappa x < 1``.
+    r""":math:`\log(1 - \kappa x) / \kappa`, :math:`-x` at 0; needs `inside`.
 
     ``log1p`` keeps full relative precision for a small argument, so that a tiny
     ``kappa`` stands for 0. Only the derivative in ``kappa`` needs a series.
     """
-    kappa = jnp.maximum(kappa, jnp.finfo(x.dtype).eps ** 2)
+    kappa = _positive(kappa)
     return jnp.log1p(-kappa * x) / kappa
 
 
@@ -65,7 +70,7 @@ def _log_curvature(z: Array) -> Array:
 @jax.custom_jvp
 def exp_power(a: Array, kappa: Array) -> Array:
     r""":math:`(e^{\kappa a} - 1) / \kappa`, ``a`` at 0; careful like `log_power`."""
-    kappa = jnp.maximum(kappa, jnp.finfo(a.dtype).eps ** 2)
+    kappa = _positive(kappa)
     return jnp.expm1(kappa * a) / kappa
 
 
@@ -91,8 +96,11 @@ def _exp_curvature(y: Array) -> Array:
 
 
 def inside(x: Array, kappa: Array) -> Array:
-    """The entries above the threshold, ``kappa * x < 1``."""
-    return kappa[..., None] * x < 1
+    """The entries above the threshold, ``kappa * x < 1``.
+
+    At order 1 those beyond 1e13 temperatures, whose power is 0, count as below.
+    """
+    return _positive(kappa)[..., None] * x < 1
 
 
 def log_mean_exp(log_powers: Array, probs: Array, support: Array, mild: Array) -> Array:

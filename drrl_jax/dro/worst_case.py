@@ -151,7 +151,7 @@ def _worst_case(
     inner = row.probs * at.powers / at.mass[..., None]
     weights = jnp.where(full[..., None], at_best, inner)
     temperature = jnp.where(full, 0, scale * tau)
-    value = _value(row, weights, temperature, kappa, eta)
+    value = envelope_value(row, weights, temperature, kappa, eta)
     finite = kappa > 0
     below = jnp.where(finite, temperature / jnp.where(finite, kappa, 1), jnp.inf)
     threshold = row.best - jnp.where(temperature > 0, below, 0)
@@ -214,7 +214,7 @@ def worst_case_mean(
 
 
 @jax.custom_jvp
-def _value(
+def envelope_value(
     row: Candidates, weights: Array, temperature: Array, kappa: Array, eta: Array
 ) -> Array:
     """The dual objective at its minimum, whose tangents are the envelope's.
@@ -226,8 +226,8 @@ def _value(
     return dual_value(row, temperature, kappa, eta)
 
 
-@_value.defjvp
-def _value_jvp(primals, tangents):
+@envelope_value.defjvp
+def _envelope_jvp(primals, tangents):
     row, weights, temperature, kappa, eta = primals
     drow, _, _, dkappa, deta = tangents
 

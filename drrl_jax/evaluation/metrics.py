@@ -9,11 +9,12 @@ padded with misses. A user without relevant items gets 0 everywhere; leave such 
 out of a mean.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
+
+from drrl_jax._names import check_choice
 
 
 def _checked(
@@ -157,12 +158,7 @@ def check_metrics(ks: Iterable[int], names: Iterable[str]) -> None:
         if not isinstance(k, int) or k < 1:
             raise ValueError(f"ks must be positive integers; got {k!r}.")
     for name in names:
-        if name not in METRICS:
-            close = difflib.get_close_matches(str(name), METRICS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"metrics must be among {', '.join(METRICS)}; got {name!r}.{hint}"
-            )
+        check_choice("metrics", name, METRICS)
 
 
 def ranking_metrics(

@@ -36,14 +36,14 @@ from drrl_jax.losses.adv_infonce import adv_infonce
 from drrl_jax.losses.bsl import bsl, bsl_grouped
 from drrl_jax.losses.catalogue import ROW_LOSSES, catalogue
 from drrl_jax.losses.ccl import ccl
-from drrl_jax.losses.drrl import drrl, drrl_dual, drrl_tempered
+from drrl_jax.losses.drrl import drrl, drrl_dual, drrl_matched, drrl_tempered
 from drrl_jax.losses.lists import from_lists
 from drrl_jax.losses.llpauc import llpauc, llpauc_variables, project_llpauc
 from drrl_jax.losses.pairwise import bpr
 from drrl_jax.losses.pointwise import bce, mse
 from drrl_jax.losses.psl import psl
 from drrl_jax.losses.reduce import masked_mean
-from drrl_jax.losses.sl_at_k import sl_at_k
+from drrl_jax.losses.sl_at_k import drrl_at_k, sl_at_k
 from drrl_jax.losses.softmax import softmax
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {
@@ -52,6 +52,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "drrl": drrl,
     "drrl_dual": drrl_dual,
     "drrl_tempered": drrl_tempered,
+    "drrl_matched": drrl_matched,
     "bpr": bpr,
     "bce": bce,
     "mse": mse,
@@ -59,6 +60,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "bsl_grouped": bsl_grouped,
     "psl": psl,
     "sl_at_k": sl_at_k,
+    "drrl_at_k": drrl_at_k,
     "adv_infonce": adv_infonce,
     "llpauc": llpauc,
 }
@@ -75,7 +77,9 @@ __all__ = [
     "catalogue",
     "ccl",
     "drrl",
+    "drrl_at_k",
     "drrl_dual",
+    "drrl_matched",
     "drrl_tempered",
     "from_lists",
     "llpauc",

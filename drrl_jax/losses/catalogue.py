@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from drrl_jax.losses.rows import check_choice
+from drrl_jax._names import check_choice
 
 # Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
 BLOCK_ENTRIES = 1 << 18
@@ -199,9 +199,11 @@ ROW_LOSSES = (
     "drrl",
     "drrl_dual",
     "drrl_tempered",
+    "drrl_matched",
     "psl",
     "bpr",
     "bsl",
     "sl_at_k",
+    "drrl_at_k",
 )
 """Losses that ``catalogue`` takes: those that treat every row apart."""

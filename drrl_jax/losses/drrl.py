@@ -183,3 +183,61 @@ def drrl_tempered(
         where=rows.where,
     )
     return rows.reduce(value - rows.pos, reduce_fn)
+
+
+def drrl_matched(
+    pos_scores: ArrayLike,
+    neg_scores: ArrayLike,
+    *,
+    gamma: ArrayLike = 1.5,
+    temperature: ArrayLike = 0.3,
+    where: ArrayLike | None = None,
+    log_q: ArrayLike | None = None,
+    reduce_fn: ReduceFn = masked_mean,
+) -> jax.Array:
+    r"""DrRL with a given temperature, exact: each row's radius is matched to it.
+
+    .. math:: -s^+ + \max_p \Big\{ \sum_j p_j s^-_j : D_\gamma(p \| q)
+              \le \eta(s^-) \Big\}
+
+    where :math:`\eta(s^-)` is the radius whose solution has the temperature
+    :math:`\tau` (:func:`drrl_jax.dro.worst_case_at_temperature`). :func:`drrl` gives
+    every row one radius; here a row of spread scores has a large one and a row of
+    equal scores none, as in the softmax loss, whose gradient :math:`\gamma = 1` has.
+    :func:`drrl_tempered` has these weights only up to a share that its bound leaves on
+    the hardest negative; here the gradient in a negative score is its worst-case
+    weight, as in :func:`drrl`, and nothing is solved.
+
+    Args:
+      pos_scores: ``[...]``, cosines.
+      neg_scores: ``[..., negatives]``.
+      gamma: Renyi order in :math:`[1, \infty]`, a scalar or one a row.
+      temperature: :math:`\tau > 0`, a scalar or one a row.
+      where: ``[..., negatives]``, True = use.
+      log_q: log-probabilities of sampling, if not uniform: the ball's centre becomes
+        the self-normalised importance weights.
+      reduce_fn: called as ``reduce_fn(values, where=...)``; ``None`` keeps ``[...]``.
+
+    Returns:
+      The loss, in the type of the scores and in units of the scores.
+
+    Source:
+      This project: Zhang et al., AAAI 2025, with the multiplier of the ball held
+      instead of its radius.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from drrl_jax.losses import drrl_matched
+      >>> pos, neg = jnp.array([0.9]), jnp.array([[0.1, 0.5, -0.2]])
+      >>> print(f"{drrl_matched(pos, neg, gamma=1.5, temperature=0.3):.4f}")
+      -0.5164
+    """
+    rows = prepare(pos_scores, neg_scores, where, log_q)
+    worst = dro.worst_case_at_temperature(
+        rows.neg,
+        rows.checked("temperature", temperature, above=0),
+        gamma=rows.checked("gamma", gamma),
+        probs=rows.probs,
+        where=rows.where,
+    )
+    return rows.reduce(worst.value - rows.pos, reduce_fn)

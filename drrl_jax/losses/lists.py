@@ -38,6 +38,11 @@ def from_lists(
     ``loss``                 is this function's mean, for lists of the same make
     ======================== ==========================================================
 
+    With one positive a list ``softmax, temperature=1., include_positive=True`` is also
+    Optax's ``softmax_cross_entropy`` and, on ``users @ items.T``, tokamax's
+    ``linear_softmax_cross_entropy_loss``; there :func:`catalogue` gives the same number
+    without the score matrix.
+
     Args:
       loss: a function of :data:`drrl_jax.losses.LOSSES`.
       scores: ``[..., list]``.

@@ -11,12 +11,19 @@ from drrl_jax.losses.rows import ReduceFn, check_number, prepare
 
 
 def llpauc_variables() -> dict[str, jax.Array]:
-    """The variables of :func:`llpauc` at their published start.
+    r"""The variables of :func:`llpauc` at their published start.
 
-    They are parameters of the training, beside the model's. ``a``, ``b`` and ``sn``
-    descend; ``gamma`` and ``sp`` ascend in the paper but descend in the code that its
-    figures come from, as do the multipliers ``theta_a`` and ``theta_b``. There, the
-    rates of ``sp``, ``sn`` and ``gamma`` are twice the model's.
+    They are parameters of the training, beside the model's. The loss is a min-max,
+
+    .. math:: \min_{a, b, s_-} \max_{s_+, \gamma} \min_{\theta_a, \theta_b \ge 0},
+
+    so ``gamma`` and ``sp`` ascend and the others descend. The multipliers descend too:
+    they belong to the constraints :math:`a + \gamma \ge 0` and
+    :math:`\gamma + 1 - b \ge 0` of a variable that is maximised. The code of the
+    benchmark that published figures are from steps all seven *down* by Adam, ``sp``,
+    ``sn`` and ``gamma`` at twice the model's rate, and leaves the multipliers free;
+    there they sink, which drives a to 1, b to 0 and :math:`\gamma` to 1. The config
+    field ``loss.auxiliary_form`` chooses between the two.
 
     Example:
       >>> {name: float(value) for name, value in llpauc_variables().items()}
@@ -28,11 +35,21 @@ def llpauc_variables() -> dict[str, jax.Array]:
     return {name: jnp.asarray(value, jnp.float32) for name, value in start.items()}
 
 
-def project_llpauc(variables: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+def project_llpauc(
+    variables: Mapping[str, jax.Array], *, multipliers: bool = False
+) -> dict[str, jax.Array]:
     r"""Clips the variables of :func:`llpauc` to their ranges; call it after each step.
 
     :math:`a, b \in [0, 1]`, :math:`s_+ \in [-1, 4]`, :math:`s_- \in [0, 5]`, then
-    :math:`\gamma \in [\max(-a, b - 1), 1]`; the multipliers are left free.
+    :math:`\gamma \in [\max(-a, b - 1), 1]`.
+
+    Args:
+      variables: the scalars of :func:`llpauc_variables`, by name.
+      multipliers: whether :math:`\theta_a, \theta_b \ge 0`, as the min-max demands;
+        free by default, as in the code that published figures are from.
+
+    Returns:
+      The clipped variables.
 
     Example:
       >>> import jax.numpy as jnp
@@ -45,6 +62,9 @@ def project_llpauc(variables: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         clipped[name] = jnp.clip(clipped[name], low, high)
     lowest = jnp.maximum(-clipped["a"], clipped["b"] - 1)
     clipped["gamma"] = jnp.clip(clipped["gamma"], lowest, 1)
+    if multipliers:
+        for name in ("theta_a", "theta_b"):
+            clipped[name] = jnp.maximum(clipped[name], 0)
     return clipped
 
 

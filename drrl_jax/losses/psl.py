@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from drrl_jax._names import check_choice
 from drrl_jax.losses.reduce import masked_mean
-from drrl_jax.losses.rows import ReduceFn, check_choice, prepare
+from drrl_jax.losses.rows import ReduceFn, prepare
 
 # Smallest activation, so that its logarithm is finite: e^{-87}, nothing in a sum.
 _FLOOR = float(jnp.finfo(jnp.float32).tiny)

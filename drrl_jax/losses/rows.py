@@ -6,9 +6,8 @@ a row without negatives made harmless, float16 and bfloat16 lifted to float32.
 """
 
 import dataclasses
-import difflib
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -44,23 +43,6 @@ def check_number(
         raise ValueError(f"{name} must be greater than {above}; got {value}.")
     if not number >= least:
         raise ValueError(f"{name} must be at least {least}; got {value}.")
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuses an unknown name, and says which valid one is nearest.
-
-    Example:
-      >>> check_choice("activation", "tan", ("tanh", "relu"))
-      Traceback (most recent call last):
-      ...
-      ValueError: activation must be one of tanh, relu; got 'tan' (nearest: 'tanh').
-    """
-    if value not in choices:
-        nearest = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"{name} must be one of {', '.join(choices)}; got {value!r} "
-            f"(nearest: {nearest!r})."
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""The softmax loss for the top of the list."""
+"""Losses for the top of the list: rows below it count less."""
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from drrl_jax.losses.drrl import drrl_matched, drrl_tempered
 from drrl_jax.losses.reduce import masked_mean
-from drrl_jax.losses.rows import ReduceFn, prepare
+from drrl_jax.losses.rows import ReduceFn, Rows, prepare
 
 
 def sl_at_k(
@@ -51,9 +53,87 @@ def sl_at_k(
       0.5766
     """
     rows = prepare(pos_scores, neg_scores, where, log_q)
-    beta = rows.parameter("quantile", quantile)
     tau = rows.parameter("temperature", temperature, above=0)
-    tau_w = rows.parameter("weight_temperature", weight_temperature, above=0)
-    weight = jax.nn.sigmoid((rows.pos - beta) / tau_w)
+    weight = _top_k_weight(rows, quantile, weight_temperature)
     total = rows.logsumexp((rows.neg - rows.pos[..., None]) / tau[..., None])
     return rows.reduce(weight * total, reduce_fn)
+
+
+def drrl_at_k(
+    pos_scores: ArrayLike,
+    neg_scores: ArrayLike,
+    *,
+    quantile: ArrayLike,
+    gamma: ArrayLike = 1.25,
+    temperature: ArrayLike = 0.25,
+    weight_temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+    log_q: ArrayLike | None = None,
+    reduce_fn: ReduceFn = masked_mean,
+) -> jax.Array:
+    r"""DrRL at K: SL@K's weight on the positives, Renyi weights on the negatives.
+
+    .. math:: \sigma\!\left(\frac{s^+ - \beta_K}{\tau_w}\right) \cdot
+              \left( \frac{L}{\tau} + \log N \right)
+
+    where L has the value of :func:`drrl_tempered` at order :math:`\gamma` and
+    temperature :math:`\tau`, and the gradient of :func:`drrl_matched`, the exact
+    worst-case weights. :math:`\gamma = 1` is :func:`sl_at_k`.
+
+    Args:
+      pos_scores: ``[...]``, usually cosines.
+      neg_scores: ``[..., negatives]``.
+      quantile: :math:`\beta_K`, as in :func:`sl_at_k`.
+      gamma: Renyi order in :math:`[1, \infty]`, a scalar or one a row.
+      temperature: :math:`\tau > 0`, a scalar or one a row.
+      weight_temperature: :math:`\tau_w > 0`, a scalar or one a row.
+      where: ``[..., negatives]``, True = use; N counts these.
+      log_q: log-probabilities of sampling, if not uniform: the mean over negatives
+        becomes a self-normalised weighted one.
+      reduce_fn: called as ``reduce_fn(values, where=...)``; ``None`` keeps ``[...]``.
+
+    Returns:
+      The loss, in the type of the scores.
+
+    Source:
+      This project, after Yang et al., KDD 2025 (the weight) and Zhang et al., AAAI
+      2025 (the worst case).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from drrl_jax.losses import drrl_at_k
+      >>> pos, neg = jnp.array([0.3]), jnp.array([[0.1, 0.5, -0.2]])
+      >>> options = dict(quantile=0.3, temperature=0.2)
+      >>> print(f"{drrl_at_k(pos, neg, gamma=1.0, **options):.4f}")
+      0.5766
+      >>> print(f"{drrl_at_k(pos, neg, gamma=1.5, **options):.4f}")
+      0.6020
+    """
+    rows = prepare(pos_scores, neg_scores, where, log_q)
+    tau = rows.parameter("temperature", temperature, above=0)
+    weight = _top_k_weight(rows, quantile, weight_temperature)
+    log_q = None if rows.log_weights is None else -rows.log_weights
+    tempered, matched = (
+        loss(
+            rows.pos,
+            rows.neg,
+            gamma=gamma,
+            temperature=temperature,
+            where=rows.where,
+            log_q=log_q,
+            reduce_fn=None,
+        )
+        for loss in (drrl_tempered, drrl_matched)
+    )
+    # What the ball costs is held: the weights stay exact, the level that of SL@K.
+    value = matched + jax.lax.stop_gradient(tempered - matched)
+    return rows.reduce(weight * (value / tau + jnp.log(rows.count)), reduce_fn)
+
+
+def _top_k_weight(
+    rows: Rows, quantile: ArrayLike, weight_temperature: ArrayLike
+) -> jax.Array:
+    """How far a positive is above the user's K-th score, squashed to (0, 1)."""
+    beta = rows.parameter("quantile", quantile)
+    tau = rows.parameter("weight_temperature", weight_temperature, above=0)
+    return jax.nn.sigmoid((rows.pos - beta) / tau)

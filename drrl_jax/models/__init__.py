@@ -1,11 +1,12 @@
 """Backbones in Flax Linen: embeddings out, nothing else in."""
 
 from drrl_jax.models.base import Backbone, Tables
-from drrl_jax.models.graph import Graph, make_graph, propagate
+from drrl_jax.models.graph import Graph, make_graph, mean_of_items, propagate
 from drrl_jax.models.lightgcn import LightGCN
 from drrl_jax.models.mf import MF
 from drrl_jax.models.ncf import NCF
 from drrl_jax.models.registry import GRAPH_MODELS, MODELS, build
+from drrl_jax.models.simplex import SimpleX
 from drrl_jax.models.xsimgcl import XSimGCL, info_nce
 
 __all__ = [
@@ -16,10 +17,12 @@ __all__ = [
     "Backbone",
     "Graph",
     "LightGCN",
+    "SimpleX",
     "Tables",
     "XSimGCL",
     "build",
     "info_nce",
     "make_graph",
+    "mean_of_items",
     "propagate",
 ]

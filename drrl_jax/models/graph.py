@@ -247,3 +247,36 @@ def _backward(
 
 
 propagate.defvjp(_forward, _backward)
+
+
+def mean_of_items(graph: Graph, items: jax.Array) -> jax.Array:
+    r"""The mean row of each user's items, as one propagation.
+
+    .. math:: u' = \frac{1}{|N(u)|} \sum_{i \in N(u)} x_i
+
+    Args:
+      graph: the training graph.
+      items: ``[num_items, dim]``.
+
+    Returns:
+      ``[num_users, dim]``; zeros for a user without items.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np
+      >>> graph = make_graph(
+      ...     np.array([0, 0, 1]), np.array([0, 1, 1]), num_users=2, num_items=2
+      ... )
+      >>> means = mean_of_items(graph, jnp.array([[1.0], [3.0]]))
+      >>> [f"{mean:.2f}" for mean in means[:, 0]]
+      ['2.00', '3.00']
+    """
+    # Undo the scale of the items, which the mean does not have; one that nobody has had
+    # is in no mean.
+    inverse = jnp.where(
+        graph.item_scale > 0,
+        1 / jnp.where(graph.item_scale > 0, graph.item_scale, 1),
+        0,
+    )
+    nobody = jnp.zeros((graph.num_users, items.shape[1]), items.dtype)
+    sums, _ = propagate(graph, nobody, (inverse * items).astype(items.dtype))
+    return (graph.user_scale * sums).astype(items.dtype)

@@ -45,7 +45,7 @@ class LightGCN(MF):
         return Tables(*mean_of_layers(layers, self.layer0_averaged))
 
 
-def check_graph(model: LightGCN, graph: Graph | None) -> None:
+def check_graph(model: MF, graph: Graph | None) -> None:
     """Raises ``ValueError`` where graph and model do not fit."""
     name = type(model).__name__
     if graph is None:
@@ -56,7 +56,7 @@ def check_graph(model: LightGCN, graph: Graph | None) -> None:
             f"{name} needs a graph of {expected} users and items; got "
             f"({graph.num_users}, {graph.num_items})."
         )
-    if model.layers < 1:
+    if getattr(model, "layers", 1) < 1:
         raise ValueError(f"layers must be 1 or more; got {model.layers}.")
 
 

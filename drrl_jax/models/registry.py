@@ -3,11 +3,12 @@
 import dataclasses
 from typing import Any
 
-from drrl_jax._names import nearest
+from drrl_jax._names import check_choice, nearest
 from drrl_jax.models.base import Backbone
 from drrl_jax.models.lightgcn import LightGCN
 from drrl_jax.models.mf import MF
 from drrl_jax.models.ncf import NCF
+from drrl_jax.models.simplex import SimpleX
 from drrl_jax.models.xsimgcl import XSimGCL
 
 MODELS: dict[str, type[Backbone]] = {
@@ -15,9 +16,10 @@ MODELS: dict[str, type[Backbone]] = {
     "ncf": NCF,
     "lightgcn": LightGCN,
     "xsimgcl": XSimGCL,
+    "simplex": SimpleX,
 }
 
-GRAPH_MODELS = frozenset({"lightgcn", "xsimgcl"})
+GRAPH_MODELS = frozenset({"lightgcn", "xsimgcl", "simplex"})
 """Backbones whose ``tables`` need the training graph."""
 
 _NOT_HYPERPARAMETERS = {"num_users", "num_items", "name", "parent"}
@@ -45,11 +47,7 @@ def build(
       >>> type(model).__name__, model.layers
       ('LightGCN', 3)
     """
-    if name not in MODELS:
-        raise ValueError(
-            f"model must be one of {', '.join(MODELS)}; got {name!r}."
-            f"{nearest(name, MODELS)}"
-        )
+    check_choice("model", name, MODELS)
     fields = {f.name for f in dataclasses.fields(MODELS[name])} - _NOT_HYPERPARAMETERS
     for key in hyperparameters:
         if key not in fields:

@@ -133,7 +133,7 @@ def info_nce(
       where: ``[rows]``, True for rows to use, as anchor and as negative.
 
     Returns:
-      A scalar: the mean over the used rows, 0 without any.
+      The mean over the used rows, a scalar; 0 without any.
 
     Example:
       >>> import jax.numpy as jnp

@@ -7,7 +7,8 @@ from drrl_jax.training.checkpoint import Checkpointer, CheckpointError
 from drrl_jax.training.config import default_config, validate
 from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.loop import NonFiniteLossError, evaluate_state, fit, run
-from drrl_jax.training.objective import Batch, Objective
+from drrl_jax.training.objective import Batch, Objective, Scored
+from drrl_jax.training.sampling import Sampling
 from drrl_jax.training.state import DeviceData, TrainState
 
 # What a user's input or machine can cause; the command line shows it as one sentence.
@@ -29,6 +30,8 @@ __all__ = [
     "NonFiniteLossError",
     "Objective",
     "Parts",
+    "Sampling",
+    "Scored",
     "TrainState",
     "build",
     "default_config",

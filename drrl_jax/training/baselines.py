@@ -1,16 +1,19 @@
 """A run beside its baselines, so that a number never stands alone."""
 
 import copy
+import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import config_dict
 
 from drrl_jax import data as data_lib
 from drrl_jax import evaluation
+from drrl_jax._names import check_choice
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.build import evaluation_splits, load_dataset
-from drrl_jax.training.loop import run
+from drrl_jax.training.loop import finished, run
 
 # What each trained baseline changes in the config; everything else stays equal.
 BASELINES: dict[str, dict[str, Any]] = {
@@ -37,32 +40,41 @@ def run_with_baselines(
     workdir: str | pathlib.Path | None = None,
     *,
     progress: bool = True,
+    load: Callable[[config_dict.ConfigDict], data_lib.Dataset] = load_dataset,
 ) -> dict[str, dict[str, Any]]:
     """``{name: results}`` of the config's baselines and, last, of the run itself.
+
+    The data are read once, and not at all where every run has ended before.
 
     Args:
       config: ``config.baselines`` names ``popularity`` and keys of ``BASELINES``.
       workdir: folder of the main run; baselines go to ``workdir/baselines/NAME``.
       progress: show progress bars.
+      load: reads the data that the config names.
 
     Raises:
       ValueError: for unknown baselines, and whatever ``run`` raises.
     """
     for name in config.baselines:
-        config_lib.choice("baselines", name, ("popularity", *BASELINES))
+        check_choice("baselines", name, ("popularity", *BASELINES))
     config_lib.validate(config)
-    dataset = load_dataset(config)
+    dataset = functools.cache(lambda: load(config))
+
+    def one(config: config_dict.ConfigDict, folder: pathlib.Path | None):
+        done = None if folder is None else finished(config, folder)
+        return done or run(config, folder, dataset=dataset(), progress=progress)
+
+    root = None if workdir is None else pathlib.Path(workdir)
+    if root is not None:
+        finished(config, root)  # a folder of another config is refused first
     results: dict[str, dict[str, Any]] = {}
     for name in config.baselines:
         if name == "popularity":
-            results[name] = {"test": popularity(config, dataset), "seconds": 0.0}
+            results[name] = {"test": popularity(config, dataset()), "seconds": 0.0}
             continue
-        below = None if workdir is None else pathlib.Path(workdir) / "baselines" / name
-        results[name] = run(
-            baseline_config(config, name), below, dataset=dataset, progress=progress
-        )
-    label = f"{config.loss.name} ({config.model.name})"
-    results[label] = run(config, workdir, dataset=dataset, progress=progress)
+        below = None if root is None else root / "baselines" / name
+        results[name] = one(baseline_config(config, name), below)
+    results[f"{config.loss.name} ({config.model.name})"] = one(config, root)
     return results
 
 

@@ -1,6 +1,7 @@
 """From a config to the parts of a run: data on the device, model, objective, rules."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,9 +14,10 @@ from drrl_jax import data as data_lib
 from drrl_jax import dro, evaluation, losses, models, scores
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
-from drrl_jax.training.objective import Objective
-from drrl_jax.training.optimiser import make_optimiser
+from drrl_jax.training.objective import QUANTILE_LOSSES, Objective
+from drrl_jax.training.optimiser import auxiliary_form, make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
+from drrl_jax.training.source import source_arguments
 from drrl_jax.training.state import DeviceData, TrainState
 
 
@@ -36,6 +38,8 @@ class Parts:
     # Scores blocks of users for backbones that score pairs; one object for the run's
     # life, since the ranking is compiled for it. None: inner products of embeddings.
     pair_scorer: Any = None
+    # Parameters beside the model's and the loss's own, as they start (see bilevel.py).
+    extra_params: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
     def init(self, seed: int | jax.Array | None = None) -> TrainState:
         """The state before the first step, a pure function of the seed."""
@@ -46,8 +50,7 @@ def load_dataset(config: config_dict.ConfigDict) -> data_lib.Dataset:
     """Reads, cleans, splits and, for the noise study, corrupts the data."""
     options = config.data
     dataset = data_lib.load(
-        options.source,
-        path=options.path or None,
+        **source_arguments(options),
         split=options.split,
         seed=options.seed,
         cleaning=options.cleaning,
@@ -75,39 +78,42 @@ def build(
       The parts of the run.
 
     Raises:
-      ValueError: for a config that ``validate`` refuses, or data without training
-        interactions.
+      ValueError: for a config that ``validate`` refuses, data without training or test
+        interactions, or more negatives a row than there are items.
     """
     config_lib.validate(config)
     dataset = load_dataset(config) if dataset is None else dataset
-    if len(dataset.train) == 0:
-        raise ValueError(f"{dataset.name} has no training interactions.")
-    if len(dataset.test) == 0:
-        raise ValueError(
-            f"{dataset.name} has no test interactions; is the file of another format,"
-            " or are all users too short to split?"
+    _check_fit(config, dataset)
+    # Marked positives are no positives to train on, yet drawn only at their own rate:
+    # the sampler and the masks know them, the interactions and the graph do not.
+    train, marked = dataset.train, None
+    if config.training.marked_rate:
+        train, taken = data_lib.mark_positives(
+            dataset.train, config.training.marked_share, seed=config.data.seed
         )
+        marked = data_lib.to_csr(taken, dataset.num_users)
     positives = data_lib.to_csr(dataset.train, dataset.num_users)
     graph = None
     if config.model.name in models.GRAPH_MODELS:
         graph = models.make_graph(
-            dataset.train.users,
-            dataset.train.items,
+            train.users,
+            train.items,
             num_users=dataset.num_users,
             num_items=dataset.num_items,
         )
     on_device = DeviceData(
-        users=jnp.asarray(dataset.train.users, jnp.int32),
-        items=jnp.asarray(dataset.train.items, jnp.int32),
+        users=jnp.asarray(train.users, jnp.int32),
+        items=jnp.asarray(train.items, jnp.int32),
         sampler=make_sampler(
             positives,
-            dataset.train.items,
+            train.items,
             dataset.num_items,
             alpha=config.training.negative_alpha,
             pool=config.training.negative_pool,
         ),
         positives=jax.tree.map(jnp.asarray, positives),
         graph=graph,
+        marked=None if marked is None else jax.tree.map(jnp.asarray, marked),
     )
     degrees = np.diff(np.asarray(positives.indptr))
     objective = make_objective(
@@ -130,8 +136,9 @@ def build(
         negatives=config_lib.num_negatives(config),
         false_negative_rate=config.training.false_negative_rate,
         log_q_correction=config.training.log_q_correction,
+        marked_rate=config.training.marked_rate,
     )
-    steps = steps_per_epoch(len(dataset.train), sampling.batch_size)
+    steps = steps_per_epoch(len(train), sampling.batch_size)
     optimiser = make_optimiser(config, steps)
     valid_split, test_split = evaluation_splits(config, dataset)
     return Parts(
@@ -146,15 +153,38 @@ def build(
             objective,
             optimiser,
             sampling,
-            num_interactions=len(dataset.train),
+            num_interactions=len(train),
             refresh_steps=max(round(config.loss.refresh_every * steps), 1),
             top_k=config.loss.top_k,
             sparse=config.training.optimiser.startswith("sparse_"),
+            auxiliary_form=auxiliary_form(config),
         ),
         valid_split=valid_split,
         test_split=test_split,
         pair_scorer=_pair_scorer(objective),
     )
+
+
+def _check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None:
+    """Refuses data that the config cannot be trained and tested on."""
+    if len(dataset.train) == 0:
+        raise ValueError(f"{dataset.name} has no training interactions.")
+    if len(dataset.test) == 0:
+        raise ValueError(
+            f"{dataset.name} has no test interactions; is the file of another format,"
+            " or are all users too short to split?"
+        )
+    negatives = config_lib.num_negatives(config)
+    if negatives is not None and negatives > dataset.num_items:
+        raise ValueError(
+            "training.negatives must be at most the number of items,"
+            f" {dataset.num_items}; got {negatives}. 'all' takes each once."
+        )
+    if config.loss.name == "sl_at_k" and config.loss.top_k > dataset.num_items:
+        raise ValueError(
+            "loss.top_k must be at most the number of items,"
+            f" {dataset.num_items}; got {config.loss.top_k}."
+        )
 
 
 def _pair_scorer(objective: Objective) -> Any:
@@ -219,14 +249,14 @@ def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
     objective, config = parts.objective, parts.config
     model_key, extra_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     variables = objective.model.init(model_key, parts.data.graph)
-    params: dict[str, Any] = {"model": variables}
+    params: dict[str, Any] = {"model": variables, **parts.extra_params}
     per_user: dict[str, jax.Array] = {}
     zeros = jnp.zeros((objective.model.num_users,), jnp.float32)
     if objective.mode == "learned":
         params["threshold"] = zeros + config.loss.threshold_init
     elif objective.mode == "user":
         per_user = {"threshold": zeros, "temperature": jnp.copy(zeros)}
-    if objective.loss_name == "sl_at_k":
+    if objective.loss_name in QUANTILE_LOSSES:
         per_user = {"quantile": zeros}
     if objective.loss_name == "adv_infonce":
         adversary = models.MF(

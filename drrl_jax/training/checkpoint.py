@@ -125,30 +125,45 @@ def claim_workdir(workdir: pathlib.Path, config: dict[str, Any]) -> None:
     Raises:
       ValueError: names up to three fields that differ, with both values.
     """
-    path = workdir / "config.json"
-    config = json.loads(json.dumps(config))
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: expected JSON; got {error}.") from None
-        old, new = flatten(before), flatten(config)
-        different = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
-        if different:
-            shown = "; ".join(
-                f"{k} is {old.get(k)!r} there and {new.get(k)!r} here"
-                for k in different[:3]
-            )
-            more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
-            raise ValueError(
-                f"The workdir {workdir} holds a run of another config: {shown}{more}."
-                " Choose another --workdir, or delete that one."
-            )
+    if check_workdir(workdir, config):
         return
+    path = workdir / "config.json"
     workdir.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     temporary.replace(path)
+
+
+def check_workdir(workdir: pathlib.Path, config: dict[str, Any]) -> bool:
+    """Whether the folder holds a run of this config already; writes nothing.
+
+    Args:
+      workdir: the run's folder.
+      config: JSON-able config.
+
+    Raises:
+      ValueError: names up to three fields that differ, with both values.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        return False
+    try:
+        before = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: expected JSON; got {error}.") from None
+    old, new = flatten(before), flatten(json.loads(json.dumps(config)))
+    different = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+    if different:
+        shown = "; ".join(
+            f"{k} is {old.get(k)!r} there and {new.get(k)!r} here"
+            for k in different[:3]
+        )
+        more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
+        raise ValueError(
+            f"The workdir {workdir} holds a run of another config: {shown}{more}."
+            " Choose another --workdir, or delete that one."
+        )
+    return True
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

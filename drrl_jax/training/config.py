@@ -7,9 +7,11 @@ from typing import Any
 from ml_collections import config_dict
 
 from drrl_jax import data, losses, models, scores
+from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
-from drrl_jax.training.optimiser import OPTIMISERS
+from drrl_jax.training.optimiser import AUXILIARY_FORMS, OPTIMISERS
 from drrl_jax.training.pool import POOLS
+from drrl_jax.training.source import check_source, source_fields
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
 SUPPLIED = frozenset(
@@ -47,8 +49,7 @@ def default_config() -> config_dict.ConfigDict:
         {
             "seed": 0,
             "data": {
-                "source": "synthetic",
-                "path": "",
+                **source_fields(),
                 "split": "given",
                 "cleaning": "clean",
                 "min_rating": optional(float),
@@ -76,6 +77,7 @@ def default_config() -> config_dict.ConfigDict:
                 "adversary_every": 5,
                 "adversary_learning_rate": 5e-5,
                 "auxiliary_learning_rate": optional(float),
+                "auxiliary_form": optional(str),
             },
             "training": {
                 "batch_size": 1024,
@@ -84,6 +86,8 @@ def default_config() -> config_dict.ConfigDict:
                 "negative_alpha": 0.0,
                 "log_q_correction": False,
                 "false_negative_rate": 0.0,
+                "marked_rate": 0.0,
+                "marked_share": 0.1,
                 "epochs": 60,
                 "optimiser": "adam",
                 "learning_rate": 0.01,
@@ -150,15 +154,6 @@ def _hyperparameter_types() -> list[tuple[str, type]]:
     return sorted(found.items())
 
 
-def choice(field: str, value: Any, valid: Any) -> None:
-    """Raises unless ``value`` is one of ``valid``; names the nearest."""
-    if value not in valid:
-        names = ", ".join(map(str, valid))
-        raise ValueError(
-            f"{field} must be one of {names}; got {value!r}.{nearest(value, valid)}"
-        )
-
-
 def _at_least(field: str, value: float, bound: float, strict: bool = False) -> None:
     bad = value <= bound if strict else value < bound
     if bad or value != value:
@@ -214,7 +209,7 @@ def validate(config: config_dict.ConfigDict) -> None:
       ValueError: loss.name must be one of ...; got 'sofmax'. Did you mean 'softmax'?
     """
     loss, training, evaluation = config.loss, config.training, config.evaluation
-    choice("data.source", config.data.source, data.loading.SOURCES)
+    check_source(config.data)
     choice("data.split", config.data.split, ("given", *data.SPLITS))
     choice("data.cleaning", config.data.cleaning, ("clean", "keep", "error"))
     choice("model.name", config.model.name, models.MODELS)
@@ -235,6 +230,12 @@ def validate(config: config_dict.ConfigDict) -> None:
             "model.scoring='neumf' scores pairs one by one and needs a number of"
             " training.negatives; got 'all'."
         )
+    if num_negatives(config) is None and loss.name == "adv_infonce":
+        raise ValueError(
+            "loss.name='adv_infonce' scores its negatives a second time and needs a"
+            " number of training.negatives; got 'all'."
+        )
+    _at_least("loss.top_k", loss.top_k, 1)
     _at_least("model.dim", config.model.dim, 1)
     _at_least("training.batch_size", training.batch_size, 1)
     _at_least("training.epochs", training.epochs, 0)
@@ -245,12 +246,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     _at_least("training.negative_alpha", training.negative_alpha, 0)
     _at_least("training.clip_norm", training.clip_norm, 0)
     _at_least("loss.refresh_every", loss.refresh_every, 0, strict=True)
-    for field, rate in (
-        ("training.false_negative_rate", training.false_negative_rate),
-        ("data.false_positive_rate", config.data.false_positive_rate),
-    ):
-        if not 0 <= rate <= 1:
-            raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
+    _check_noise(config)
     choice(
         "training.weight_decay_mode",
         training.weight_decay_mode,
@@ -279,6 +275,7 @@ def _check_pool(config: config_dict.ConfigDict) -> None:
         "training.negatives": num_negatives(config) is not None,
         "training.negative_alpha": not training.negative_alpha,
         "training.false_negative_rate": not training.false_negative_rate,
+        "training.marked_rate": not training.marked_rate,
         "training.optimiser": not training.optimiser.startswith("sparse_"),
         "model.scoring": config.model.scoring != "neumf",
     }
@@ -287,10 +284,30 @@ def _check_pool(config: config_dict.ConfigDict) -> None:
             section, name = field.split(".")
             raise ValueError(
                 f"training.negative_pool={training.negative_pool!r} needs a number of"
-                " training.negatives without training.negative_alpha and"
-                " training.false_negative_rate, a dense training.optimiser and scores"
-                f" by inner products; got {field}={config[section][name]!r}."
+                " training.negatives without training.negative_alpha or noise, a dense"
+                " training.optimiser and scores by inner products;"
+                f" got {field}={config[section][name]!r}."
             )
+
+
+def _check_noise(config: config_dict.ConfigDict) -> None:
+    training = config.training
+    for field, rate in (
+        ("training.false_negative_rate", training.false_negative_rate),
+        ("training.marked_rate", training.marked_rate),
+        ("training.marked_share", training.marked_share),
+        ("data.false_positive_rate", config.data.false_positive_rate),
+    ):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
+    noisy = training.false_negative_rate or training.marked_rate
+    if noisy and (num_negatives(config) is None or training.negative_alpha):
+        raise ValueError(
+            "training.false_negative_rate and training.marked_rate replace sampled"
+            " negatives: they need a number of training.negatives and"
+            f" training.negative_alpha 0; got {training.negatives!r} and"
+            f" {training.negative_alpha!r}."
+        )
 
 
 def _check_optimiser(config: config_dict.ConfigDict) -> None:
@@ -343,9 +360,17 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
         ("score_temperature", 0, True),
         ("weight_temperature", 0, True),
         ("negative_weight", 0, False),
+        ("auxiliary_learning_rate", 0, True),
     ):
         if loss.get(name) is not None:
             _at_least(f"loss.{name}", loss[name], bound, strict)
+    if loss.auxiliary_form is not None:
+        choice("loss.auxiliary_form", loss.auxiliary_form, AUXILIARY_FORMS)
+    for name in ("auxiliary_form", "auxiliary_learning_rate"):
+        if loss[name] is not None and loss.name != "llpauc":
+            raise ValueError(
+                f"loss.{name} belongs to 'llpauc'; loss.name is {loss.name!r}."
+            )
     if loss.radius is not None and loss.weight is not None:
         raise ValueError(
             "loss.radius and loss.weight are two names of one thing; set one of them,"

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from drrl_jax.training.objective import Objective
-from drrl_jax.training.optimiser import project
+from drrl_jax.training.optimiser import AUXILIARY_FORMS, project
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.sparse import sparse_step
 from drrl_jax.training.state import DeviceData, TrainState
@@ -33,6 +33,7 @@ def make_epoch(
     refresh_steps: int,
     top_k: int = 20,
     sparse: bool = False,
+    auxiliary_form: str = AUXILIARY_FORMS[0],
 ) -> EpochFunction:
     """Builds ``epoch(state, data, seed, overrides) -> (state, losses [steps])``.
 
@@ -50,6 +51,7 @@ def make_epoch(
       refresh_steps: steps between refreshes of the per-user statistics.
       top_k: rank of SL@K's quantile.
       sparse: update only the embedding rows of a batch (MF); see ``sparse.py``.
+      auxiliary_form: how LLPAUC's variables move, one of ``AUXILIARY_FORMS``.
     """
     steps = steps_per_epoch(num_interactions, sampling.batch_size)
 
@@ -91,17 +93,17 @@ def make_epoch(
                     model_key,
                     overrides,
                 )
-                return TrainState(
-                    state.step + 1, project(params), opt_state, per_user
-                ), loss
-            loss, gradients = jax.value_and_grad(objective)(
-                state.params, per_user, data, batch, model_key, overrides
-            )
-            updates, opt_state = optimiser.update(
-                gradients, state.opt_state, state.params
-            )
-            params = project(optax.apply_updates(state.params, updates))
-            return TrainState(state.step + 1, params, opt_state, per_user), loss
+            else:
+                loss, gradients = jax.value_and_grad(objective)(
+                    state.params, per_user, data, batch, model_key, overrides
+                )
+                updates, opt_state = optimiser.update(
+                    gradients, state.opt_state, state.params
+                )
+                params = optax.apply_updates(state.params, updates)
+            params = project(params, auxiliary_form)
+            state = TrainState(state.step + 1, params, opt_state, per_user)
+            return state, loss
 
         return jax.lax.scan(step, state, order)
 

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,7 +15,8 @@ from ml_collections import config_dict
 from drrl_jax import data as data_lib
 from drrl_jax import evaluation
 from drrl_jax.training.build import Parts, build
-from drrl_jax.training.checkpoint import Checkpointer, claim_workdir
+from drrl_jax.training.checkpoint import Checkpointer, check_workdir, claim_workdir
+from drrl_jax.training.config import validate
 from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.records import Records
 from drrl_jax.training.state import TrainState
@@ -56,15 +58,37 @@ def run(
       >>> sorted(results["test"])
       ['ndcg@20', 'recall@20']
     """
-    parts = build(config, dataset)
+    validate(config)
     if workdir is None:
-        return fit(parts, progress=progress)[1]
+        return fit(build(config, dataset), progress=progress)[1]
     workdir = pathlib.Path(workdir)
+    done = finished(config, workdir)
+    if done is not None:
+        return done
+    parts = build(config, dataset)
+    # Claimed only now: a path that was mistyped once must not own the folder.
     claim_workdir(workdir, json.loads(config.to_json_best_effort()))
-    finished = workdir / "results.json"
-    if finished.exists():
-        return json.loads(finished.read_text())
     return fit(parts, workdir, progress=progress)[1]
+
+
+def finished(
+    config: config_dict.ConfigDict, workdir: str | pathlib.Path
+) -> dict[str, Any] | None:
+    """The results of a run that ended in this folder, or ``None``.
+
+    Reads no data and builds no model.
+
+    Args:
+      config: the run's config.
+      workdir: the run's folder.
+
+    Raises:
+      ValueError: for a workdir of another config.
+    """
+    workdir = pathlib.Path(workdir)
+    path = workdir / "results.json"
+    mine = check_workdir(workdir, json.loads(config.to_json_best_effort()))
+    return json.loads(path.read_text()) if mine and path.exists() else None
 
 
 def fit(
@@ -72,8 +96,16 @@ def fit(
     workdir: pathlib.Path | None = None,
     *,
     progress: bool = True,
+    watch: Callable[[int, TrainState], None] | None = None,
 ) -> tuple[TrainState, dict[str, Any]]:
     """Drives a built run to its end; see ``run``.
+
+    Args:
+      parts: what ``build`` returns.
+      workdir: as in ``run``.
+      progress: as in ``run``.
+      watch: called as ``watch(epoch, state)`` after every epoch; it must not keep the
+        state's arrays, which the next epoch overwrites.
 
     Returns:
       The state with the best parameters in place, and the results.
@@ -119,6 +151,8 @@ def fit(
             record["epoch"] += 1
             _check_finite(step_losses, record["epoch"], checkpointer)
             bar.update()
+            if watch is not None:
+                watch(record["epoch"], state)
             last = record["epoch"] == training.epochs
             if record["epoch"] % training.eval_every == 0 or last:
                 line = {"epoch": record["epoch"], "loss": float(step_losses.mean())}

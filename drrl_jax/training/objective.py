@@ -16,6 +16,8 @@ from drrl_jax.models import Backbone
 from drrl_jax.training.state import DeviceData, catalogue_mask, positives_of
 
 Params = dict[str, Any]
+# Losses that weigh a row by the user's top-K score, refreshed from the catalogue.
+QUANTILE_LOSSES = frozenset({"sl_at_k", "drrl_at_k"})
 
 
 class Batch(NamedTuple):
@@ -287,7 +289,7 @@ class Objective:
             return {"threshold": table["threshold"][batch.users]}
         if name == "drrl_tempered" and self.mode == "user":
             return {"temperature": per_user["temperature"][batch.users]}
-        if name == "sl_at_k":
+        if name in QUANTILE_LOSSES:
             return {"quantile": per_user["quantile"][batch.users]}
         if name == "bsl_grouped":
             # Padding rows belong to nobody: each is a group of its own.
@@ -320,7 +322,7 @@ class Objective:
 
         For the DrRL losses in mode ``user``: the exact worst case over all items that
         are not the user's training positives, warm-started from the last temperature.
-        For SL@K: the user's ``top_k``-th highest score over the catalogue.
+        For SL@K and DrRL@K: the user's ``top_k``-th highest score over the catalogue.
 
         Returns:
           ``{statistic: [num_users]}`` with the keys of ``per_user``.

@@ -2,14 +2,25 @@
 
 from typing import Any
 
+import jax
 import optax
 from ml_collections import config_dict
 
 from drrl_jax import losses
 
-_RULES = {"adam": optax.scale_by_adam, "adagrad": optax.scale_by_rss}
+_RULES = {
+    "adam": optax.scale_by_adam,
+    # Its sums start at 0.1: there is no root of zero.
+    "adagrad": lambda eps_root: optax.scale_by_rss(),
+}
 # With the prefix "sparse_" the rule sees only the rows of the batch; see sparse.py.
 OPTIMISERS = (*_RULES, *(f"sparse_{name}" for name in _RULES))
+
+# How LLPAUC's variables move: all down, as in the code of the published figures, or
+# the maximised ones up. The rates, as multiples of the model's, are that code's.
+AUXILIARY_FORMS = ("descend", "ascend")
+_LLPAUC_MAXIMISED = ("gamma", "sp")
+_LLPAUC_RATES = {"gamma": 2.0, "sp": 2.0, "sn": 2.0}
 
 
 def learning_rate(config: config_dict.ConfigDict, total_steps: int) -> optax.Schedule:
@@ -28,13 +39,15 @@ def learning_rate(config: config_dict.ConfigDict, total_steps: int) -> optax.Sch
 
 
 def make_optimiser(
-    config: config_dict.ConfigDict, steps_per_epoch: int
+    config: config_dict.ConfigDict, steps_per_epoch: int, *, eps_root: float = 0.0
 ) -> optax.GradientTransformation:
     """Adam or Adagrad for the model; the auxiliary variables by their own rules.
 
     Args:
       config: the run's config.
       steps_per_epoch: for schedules and the adversary's turns.
+      eps_root: added under the square root of the model's rule, whose derivative at a
+        row that has had no gradient is else infinite (for updates differentiated).
 
     Returns:
       A transformation over ``{"model": …, "threshold": …, …}``.
@@ -45,7 +58,8 @@ def make_optimiser(
         steps.append(optax.clip_by_global_norm(training.clip_norm))
     if training.weight_decay and training.weight_decay_mode == "coupled":
         steps.append(optax.add_decayed_weights(training.weight_decay))
-    steps.append(_RULES[training.optimiser.removeprefix("sparse_")]())
+    rule_name = training.optimiser.removeprefix("sparse_")
+    steps.append(_RULES[rule_name](eps_root=eps_root))
     if training.weight_decay and training.weight_decay_mode == "decoupled":
         steps.append(optax.add_decayed_weights(training.weight_decay))
     total = steps_per_epoch * training.epochs
@@ -69,19 +83,42 @@ def make_optimiser(
         optax.chain(optax.scale(-1.0), optax.adam(loss.adversary_learning_rate)),
         adversary_turn,
     )
-    rules["llpauc"] = _ascend_descend(
-        loss.auxiliary_learning_rate or training.learning_rate
+    rules["llpauc"] = _llpauc_rule(
+        loss.auxiliary_learning_rate or training.learning_rate, auxiliary_form(config)
     )
     return optax.partition(rules, lambda params: {name: name for name in params})
 
 
-def _ascend_descend(rate: float) -> optax.GradientTransformation:
-    """LLPAUC's variables: descent on all, as in the reference form."""
-    return optax.sgd(rate)
+def auxiliary_form(config: config_dict.ConfigDict) -> str:
+    """The form of LLPAUC's variables in force: the config's, or the published code's."""
+    return config.loss.auxiliary_form or AUXILIARY_FORMS[0]
 
 
-def project(params: dict[str, Any]) -> dict[str, Any]:
-    """Auxiliary variables clipped to their domains after an update."""
+def _llpauc_rule(rate: float, form: str) -> optax.GradientTransformation:
+    """Adam on LLPAUC's variables, each at its own rate and in its own direction."""
+    # Adam is odd in the gradient, so the sign may as well be turned after it.
+    steps = {
+        name: rate * _LLPAUC_RATES.get(name, 1.0) for name in losses.llpauc_variables()
+    }
+    if form == "ascend":
+        steps |= {name: -steps[name] for name in _LLPAUC_MAXIMISED}
+
+    def scale(updates, _):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, update: -steps[path[-1].key] * update, updates
+        )
+
+    return optax.chain(optax.scale_by_adam(), optax.stateless(scale))
+
+
+def project(params: dict[str, Any], form: str = AUXILIARY_FORMS[0]) -> dict[str, Any]:
+    """Auxiliary variables clipped to their domains after an update.
+
+    Args:
+      params: all parameters of the run.
+      form: one of ``AUXILIARY_FORMS``; multipliers are non-negative where they bind.
+    """
     if "llpauc" not in params:
         return params
-    return {**params, "llpauc": losses.project_llpauc(params["llpauc"])}
+    clipped = losses.project_llpauc(params["llpauc"], multipliers=form == "ascend")
+    return {**params, "llpauc": clipped}

@@ -21,12 +21,15 @@ class Sampling(NamedTuple):
       false_negative_rate: share of each row's negatives drawn from the user's own
         positives (noise study).
       log_q_correction: hand the log probabilities of draws by popularity to the loss.
+      marked_rate: probability by which a negative is replaced by one of the user's
+        marked positives (noise study).
     """
 
     batch_size: int
     negatives: int | None
     false_negative_rate: float = 0.0
     log_q_correction: bool = False
+    marked_rate: float = 0.0
 
 
 def make_sampler(
@@ -80,6 +83,11 @@ def draw_batch(
         )
     else:
         drawn = data_lib.sample_negatives(key, data.sampler, users, sampling.negatives)
+    if sampling.marked_rate and data.marked is not None:
+        marked_key = jax.random.fold_in(key, 1)
+        drawn = data_lib.replace_with_marked(
+            marked_key, drawn, data.marked, users, sampling.marked_rate
+        )
     # A user whose positives cover the catalogue has no negative: the row counts nothing.
     where = jnp.broadcast_to(
         data_lib.has_negatives(data.sampler, users)[:, None], shape

@@ -36,6 +36,8 @@ class DeviceData(NamedTuple):
       sampler: tables of the negative sampler.
       positives: the training positives of each user.
       graph: the propagation graph of graph backbones, else ``None``.
+      marked: the positives of each user that come back as negatives (noise study),
+        else ``None``. They are among ``positives`` and not among the interactions.
     """
 
     users: jax.Array
@@ -43,6 +45,7 @@ class DeviceData(NamedTuple):
     sampler: Any
     positives: Csr
     graph: Any = None
+    marked: Csr | None = None
 
 
 def positives_of(positives: Csr, users: jax.Array, width: int) -> jax.Array:

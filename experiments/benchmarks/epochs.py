@@ -144,7 +144,7 @@ def seconds(step, rounds: int) -> float:
 def main(_: list[str]) -> None:
     """Prints the table."""
     if _SMOKE.value:
-        dataset = data.load("synthetic", num_users=60, num_items=50)
+        dataset = data.load("synthetic", num_users=60, num_items=80)
         runs, rounds = dict(list(RUNS.items())[:2]), 1
     else:
         source = "files" if _PATH.value else "synthetic"

@@ -21,7 +21,7 @@ def main(_: list[str]) -> None:
     settings, epochs, size = _SETTINGS.value, _EPOCHS.value, {}
     source = "files" if _PATH.value else "synthetic"
     if _SMOKE.value:
-        settings, epochs, size = 2, 1, {"num_users": 60, "num_items": 50}
+        settings, epochs, size = 2, 1, {"num_users": 60, "num_items": 80}
     dataset = data.load(source, path=_PATH.value or None, **size)
     config = training.default_config()
     if _SMOKE.value:

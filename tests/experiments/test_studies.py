@@ -1,11 +1,13 @@
 """Every study runs from its function to its tables, on a tiny data set."""
 
+import csv
 import importlib
 import inspect
 
 import pytest
 
-from experiments import report
+from experiments import cli, report
+from experiments import study as study_lib
 from experiments.study import Study
 from tests.training.helpers import tiny_config, tiny_dataset
 
@@ -23,6 +25,7 @@ TINY = {
     "noise": {
         "seeds": 1,
         "false_negatives": ("0.125",),
+        "marked": ("0.3",),
         "false_positives": ("0.1",),
         "methods": ("ccl", "drrl solved"),
         "gammas": ("1", "2"),
@@ -32,6 +35,13 @@ TINY = {
         "methods": ("both: Renyi solved",),
         "gammas": ("1.5",),
         "radii": ("1",),
+    },
+    "learn_gamma": {
+        "seeds": 1,
+        "modes": ("tempered",),
+        "gammas": ("1.5",),
+        "groups": ("2",),
+        "inner_steps": 3,
     },
     "timing": {"rounds": 1, "methods": ("softmax", "drrl solved")},
     "shift": {"seeds": 1, "splits": ("temporal",), "methods": ("softmax",)},
@@ -61,4 +71,49 @@ def test_flags_have_defaults(name):
     run = importlib.import_module(f"experiments.{name}").run
     for parameter in inspect.signature(run).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
-            assert isinstance(parameter.default, (int, float, tuple))
+            assert isinstance(parameter.default, (int, float, str, tuple))
+
+
+def test_noise_has_all_of_its_studies_and_the_tuned_settings(study, tmp_path):
+    """A later study runs what an earlier one chose, by validation."""
+    rows = [
+        {"method": "ccl", "seed": seed, "valid/ndcg@10": value, "changes": changes}
+        for seed, value, changes in (
+            (0, 0.3, '{"loss.name": "ccl", "loss.margin": 0.1, "seed": 0}'),
+            (1, 0.1, '{"loss.name": "ccl", "loss.margin": 0.1, "seed": 1}'),
+            (0, 0.25, '{"loss.name": "ccl", "loss.margin": 0.5, "seed": 0}'),
+        )
+    ]
+    path = tmp_path / "accuracy.csv"
+    study_lib.write_rows(rows, path)
+    best = {"loss.name": "ccl", "loss.margin": 0.5}
+    assert cli.chosen(str(path), ["ccl"], {}) == {"ccl": best}
+    with pytest.raises(ValueError, match="methods must be among ccl of .*; got bpr"):
+        cli.chosen(str(path), ["bpr"], {"bpr": {}})
+    study_lib.write_rows([{"method": "ccl"}], tmp_path / "other.csv")
+    with pytest.raises(ValueError, match="must have the columns method, changes and"):
+        cli.chosen(str(tmp_path / "other.csv"), ["ccl"], {})
+
+    noise = importlib.import_module("experiments.noise")
+    tiny = TINY["noise"] | {"methods": ("ccl",), "gammas": ()}
+    noise.run(study, tmp_path, settings=str(path), **tiny)
+    with (tmp_path / "noise.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    studies = ["false negatives", "marked positives", "false positives"]
+    assert [row["study"] for row in found] == studies
+    assert all('"loss.margin": 0.5' in row["changes"] for row in found)
+    assert '"training.marked_rate": 0.3' in found[1]["changes"]
+
+
+def test_learned_orders_leave_their_start(study, tmp_path):
+    """And the rows of a study that is run again are those of its first run."""
+    module = importlib.import_module("experiments.learn_gamma")
+    tables = [module.run(study, tmp_path, **TINY["learn_gamma"]) for _ in range(2)]
+    assert tables[0] == tables[1]
+    with (tmp_path / "learn_gamma_trajectory.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {(line["epoch"], line["group"]) for line in lines} == {
+        (epoch, group) for epoch in "01" for group in "01"
+    }
+    orders = {line["epoch"]: float(line["γ"]) for line in lines if line["group"] == "1"}
+    assert orders["0"] == 1.5 != orders["1"] and abs(orders["1"] - 1.5) < 0.5

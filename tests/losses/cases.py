@@ -86,6 +86,8 @@ CASES = [
     Case("drrl_dual", {"gamma": float("inf"), "weight": 1.5}),
     Case("drrl_tempered", {"gamma": 1.5, "temperature": 0.3}),
     Case("drrl_tempered", {"temperature": 0.3}, orders=True),
+    Case("drrl_matched", {"gamma": 1.5, "temperature": 0.3}),
+    Case("drrl_matched", {"temperature": 0.3}, orders=True),
     Case("bpr", {}),
     Case("bce", {}),
     Case("mse", {}),
@@ -95,6 +97,8 @@ CASES = [
     Case("psl", {"activation": "atan", "score_temperature": 2.0}),
     Case("psl", {"activation": "relu", "score_temperature": 2.0}),
     Case("sl_at_k", {"temperature": 0.2, "weight_temperature": 2.25}),
+    Case("drrl_at_k", {"gamma": 1.5, "temperature": 0.3}),
+    Case("drrl_at_k", {"temperature": 0.3}, orders=True),
     Case("adv_infonce", {"temperature": 0.2}),
     Case("llpauc", {"alpha": 0.7, "beta": 0.1}),
 ]

@@ -15,10 +15,12 @@ HYPER = {
     "drrl": {"gamma": 1.5, "radius": 0.5},
     "drrl_dual": {"gamma": 2.0, "weight": 2.0},
     "drrl_tempered": {"gamma": 1.5, "temperature": 0.3},
+    "drrl_matched": {"gamma": 1.5, "temperature": 0.3},
     "psl": {"temperature": 0.1, "score_temperature": 2.0},
     "bpr": {},
     "bsl": {},
     "sl_at_k": {},
+    "drrl_at_k": {"gamma": 1.5, "temperature": 0.3},
 }
 
 
@@ -37,8 +39,8 @@ def problem(seed=0):
 
 
 def per_row(name, rows):
-    field = {"drrl_dual": "threshold", "sl_at_k": "quantile"}.get(name)
-    return {field: rows} if field else {}
+    field = "threshold" if name == "drrl_dual" else "quantile"
+    return {field: rows} if name == "drrl_dual" or name.endswith("_at_k") else {}
 
 
 def dense(name, users, items, weights, exclude, rows):

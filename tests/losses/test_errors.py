@@ -16,6 +16,7 @@ def test_shapes(name):
     extra = {
         "drrl_dual": dict(threshold=0.0),
         "sl_at_k": dict(quantile=0.0),
+        "drrl_at_k": dict(quantile=0.0),
         "bsl_grouped": dict(users=jnp.arange(4)),
         "llpauc": dict(variables=losses.llpauc_variables()),
     }.get(name, {})
@@ -43,7 +44,7 @@ def test_shapes(name):
         ("softmax", dict(temperature=jnp.ones(3)), "temperature must broadcast"),
         ("ccl", dict(negative_weight=-1.0), "negative_weight must be at least 0"),
         ("bsl", dict(neg_temperature=-0.1), "neg_temperature must be greater than 0"),
-        ("psl", dict(activation="arctan"), "got 'arctan' .nearest: 'atan'."),
+        ("psl", dict(activation="arctan"), "got 'arctan'. Did you mean 'atan'"),
         ("psl", dict(score_temperature=0), "score_temperature must be greater than 0"),
         ("drrl", dict(gamma=0.5), "gamma must be at least 1; got 0.5"),
         ("drrl", dict(radius=-0.1), "radius must be at least 0; got -0.1"),

@@ -238,6 +238,9 @@ def test_projection_of_llpauc_variables():
         | {"a": jnp.array(1.5), "sn": jnp.array(-1.0), "gamma": jnp.array(-3.0)}
     )
     assert (out["a"], out["sn"], out["gamma"]) == (1, 0, -1)
+    sunk = llpauc_variables() | {"theta_a": jnp.array(-2.0)}
+    assert project_llpauc(sunk)["theta_a"] == -2
+    assert project_llpauc(sunk, multipliers=True)["theta_a"] == 0
 
 
 def test_masked_mean_over_an_axis():

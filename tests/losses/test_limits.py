@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from drrl_jax import dro
-from drrl_jax.losses import bsl, ccl, drrl, drrl_dual, drrl_tempered, softmax
+from drrl_jax.losses import (
+    bsl,
+    ccl,
+    drrl,
+    drrl_at_k,
+    drrl_dual,
+    drrl_matched,
+    drrl_tempered,
+    sl_at_k,
+    softmax,
+)
 
 INF = float("inf")
 RNG = np.random.default_rng(0)
@@ -38,10 +48,26 @@ def test_tempered_at_order_one_is_softmax():
     close(rows(drrl_tempered, gamma=1 + 1e-7, temperature=TAU), want, 1e-6)
 
 
+def test_matched_at_order_one_has_the_gradient_of_softmax():
+    def slopes(loss):
+        return jax.grad(lambda neg: loss(POS, neg, temperature=TAU).sum())(NEG)
+
+    matched = slopes(lambda *args, **options: drrl_matched(*args, gamma=1.0, **options))
+    close(matched, TAU * slopes(softmax))
+
+
 def test_tempered_at_infinite_order_is_ccl_with_a_relative_margin():
     margin = NEG.max(1) - TAU
     hinges = rows(ccl, margin=margin, negative_weight=1.0) - np.maximum(1 - POS, 0)
     close(rows(drrl_tempered, gamma=INF, temperature=TAU), hinges + margin - POS)
+
+
+def test_drrl_at_k_at_order_one_is_sl_at_k():
+    options = dict(quantile=0.2, temperature=TAU, weight_temperature=0.7)
+    log_q = RNG.normal(size=NEG.shape)
+    for extra in ({}, {"log_q": log_q}, {"where": NEG < 0.5}):
+        want = rows(sl_at_k, **options, **extra)
+        close(rows(drrl_at_k, gamma=1.0, **options, **extra), want)
 
 
 def test_dual_at_infinite_order_is_ccl():

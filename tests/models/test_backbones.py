@@ -78,6 +78,21 @@ def test_lightgcn_equals_dense_numpy(layers, layer0):
     assert_allclose(items, np.mean([i for _, i in expected], 0), atol=1e-6)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_simplex_equals_dense_numpy(weight):
+    model, variables, graph, adjacency = made("simplex", user_weight=weight)
+    params = jax.device_get(variables["params"])
+    taken = adjacency > 0
+    counts = np.maximum(taken.sum(1, keepdims=True), 1)
+    history = taken @ params["items"] / counts @ params["projection"]["kernel"]
+    users, items = model.apply(variables, graph)
+    expected = weight * params["users"] + (1 - weight) * history
+    assert_allclose(users, expected, atol=1e-6)
+    assert_allclose(items, params["items"])
+    # A user without items is its own embedding alone.
+    assert_allclose(users[5], weight * params["users"][5], atol=1e-7)
+
+
 def test_xsimgcl_without_noise_equals_dense_numpy_loss_included():
     model, variables, graph, adjacency = made(
         "xsimgcl", layers=2, noise_scale=0.0, contrast_weight=0.3, contrast_layer=1
@@ -216,6 +231,7 @@ def test_unknown_names_are_refused_with_the_nearest(name, hyper, message):
         ("mf", {"dropout": 1.0}, r"dropout must be in \[0, 1\); got 1.0"),
         ("ncf", {"scoring": "mlp"}, "towers or neumf; got 'mlp'"),
         ("ncf", {"scoring": "neumf", "dim": 5}, "even dim"),
+        ("simplex", {"user_weight": 1.5}, r"user_weight must be in \[0, 1\]; got 1.5"),
         ("lightgcn", {"layers": 0}, "layers must be 1 or more; got 0"),
         ("xsimgcl", {"contrast_layer": 4}, r"in \[0, layers = 3\]; got 4"),
     ],

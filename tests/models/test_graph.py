@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from drrl_jax.models import make_graph, propagate
+from drrl_jax.models import make_graph, mean_of_items, propagate
 
 
 def interactions(seed=0, num_users=23, num_items=17):
@@ -53,6 +53,19 @@ def test_equals_dense_reference_forward_and_backward(method, width):
     assert_allclose(grad_y, adjacency.T @ c, atol=1e-6)
     assert_allclose(out_x[5], 0)  # a user without interactions
     assert_allclose(out_y[11], 0)  # an item without any
+
+
+@pytest.mark.parametrize("method", ["gather", "dense"])
+def test_mean_of_items_equals_numpy_forward_and_backward(method):
+    matrix, users, items = interactions(9)
+    graph = make_graph(users, items, num_users=23, num_items=17, method=method)
+    mean = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    c, y = tables(10, matrix)
+    out, pull = jax.vjp(lambda y: mean_of_items(graph, y), jnp.asarray(y))
+    assert_allclose(out, mean @ y, atol=1e-6)
+    assert_allclose(pull(jnp.asarray(c))[0], mean.T @ c, atol=1e-6)
+    half = mean_of_items(graph, jnp.asarray(y, jnp.bfloat16))
+    assert half.dtype == jnp.bfloat16
 
 
 def test_spectral_norm_is_one():

@@ -15,6 +15,7 @@ from tests.training.helpers import tiny_config, tiny_dataset
         {"model__name": "ncf", "model__scoring": "neumf"},
         {"model__name": "lightgcn", "model__layers": 2, "model__dropout": 0.1},
         {"model__name": "xsimgcl", "training__negatives": "all"},
+        {"model__name": "simplex", "model__user_weight": 0.3},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )

@@ -1,9 +1,11 @@
 """Impossible configs are refused with one sentence, before anything runs."""
 
+import re
+
 import pytest
 
 from drrl_jax import training
-from tests.training.helpers import tiny_config
+from tests.training.helpers import tiny_config, tiny_dataset
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,8 @@ from tests.training.helpers import tiny_config
         ("training.batch_size", 0, "training.batch_size must be at least 1"),
         ("training.learning_rate", 0.0, "greater than 0"),
         ("training.false_negative_rate", 1.5, r"must lie in \[0, 1\]"),
+        ("training.marked_rate", -0.1, r"training.marked_rate must lie in \[0, 1\]"),
+        ("training.marked_share", 2.0, r"training.marked_share must lie in \[0, 1\]"),
         ("evaluation.ks", (), "evaluation.ks must be positive numbers"),
         ("evaluation.monitor", "ndcg@50", "evaluation.monitor must be one of"),
         ("evaluation.protocol", "banchmark", "Did you mean 'benchmark'"),
@@ -34,6 +38,18 @@ def test_refused(field, value, sentence):
         training.validate(config)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"training__negatives": "all"}, {"training__negative_alpha": 0.5}],
+    ids=["catalogue", "popularity"],
+)
+@pytest.mark.parametrize("noise", ["false_negative_rate", "marked_rate"])
+def test_noise_among_negatives_that_are_not_drawn_uniformly(noise, changes):
+    config = tiny_config(**changes, **{f"training__{noise}": 0.1})
+    with pytest.raises(ValueError, match="they need a number of training.negatives"):
+        training.validate(config)
+
+
 def test_negative_radius():
     config = tiny_config(loss__name="drrl", loss__radius=-0.1)
     with pytest.raises(ValueError, match="loss.radius must be at least 0; got -0.1"):
@@ -44,6 +60,35 @@ def test_radius_and_weight_exclude_each_other():
     config = tiny_config(loss__name="drrl", loss__radius=0.1, loss__weight=2.0)
     with pytest.raises(ValueError, match="two names of one thing"):
         training.validate(config)
+
+
+def test_all_negatives_where_a_number_is_needed():
+    for changes in ({"loss__name": "adv_infonce"}, {"model__name": "ncf"}):
+        config = tiny_config(training__negatives="all", **changes)
+        if config.model.name == "ncf":
+            config.model.scoring = "neumf"
+        with pytest.raises(ValueError, match="number of training.negatives; got 'all'"):
+            training.validate(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"training__negatives": "101"},
+            "training.negatives must be at most the number of items, 100; got 101."
+            " 'all' takes each once.",
+        ),
+        (
+            {"loss__name": "sl_at_k", "loss__top_k": 101},
+            "loss.top_k must be at most the number of items, 100; got 101.",
+        ),
+    ],
+)
+def test_more_than_the_catalogue_has(changes, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        training.build(tiny_config(**changes), tiny_dataset())
+    training.build(tiny_config(training__negatives="100"), tiny_dataset())
 
 
 def test_unknown_field_names_the_nearest():

@@ -24,6 +24,18 @@ def test_same_seed_same_bits_and_another_seed_others():
     assert not leaves_equal(run[0][0].params, run[2][0].params)
 
 
+def test_a_watcher_sees_every_epoch():
+    seen = []
+    parts = training.build(tiny_config(training__epochs=3), tiny_dataset())
+    training.fit(
+        parts,
+        progress=False,
+        watch=lambda epoch, state: seen.append((epoch, int(state.step))),
+    )
+    steps = parts.steps_per_epoch
+    assert seen == [(1, steps), (2, 2 * steps), (3, 3 * steps)]
+
+
 def test_the_quickstart_ranks_far_above_popularity():
     config = training.default_config()
     config.training.epochs = 10
@@ -46,12 +58,15 @@ def test_the_quickstart_ranks_far_above_popularity():
         {"loss__name": "bpr", "training__negatives": "1"},
         {"loss__name": "bsl_grouped"},
         {"loss__name": "sl_at_k", "loss__top_k": 5},
+        {"loss__name": "drrl_at_k", "loss__gamma": 1.5},
+        {"loss__name": "drrl_matched", "loss__gamma": 2.0},
         {"loss__name": "adv_infonce", "loss__adversary_every": 2},
         {"loss__name": "llpauc"},
         {"training__negative_alpha": 0.5, "training__log_q_correction": True},
         {"training__negative_pool": "shared"},
         {"training__negative_pool": "batch"},
         {"training__false_negative_rate": 0.25},
+        {"training__marked_rate": 0.3, "model__name": "lightgcn"},
         {"training__weight_decay_mode": "batch", "training__weight_decay": 1e-3},
         {"training__weight_decay_mode": "decoupled", "training__weight_decay": 1e-3},
         {"training__schedule": "cosine", "training__warmup_steps": 3},
@@ -138,8 +153,32 @@ def test_records(tmp_path):
     assert set(results) >= {"test", "valid", "best_epoch", "seconds", "config"}
     assert (tmp_path / "curve.png").stat().st_size > 1000
     assert any((tmp_path / "tensorboard").iterdir())
-    again = training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
+
+
+def test_a_finished_run_reads_no_data(tmp_path, monkeypatch):
+    config = tiny_config(training__epochs=1, training__eval_every=1)
+    config.baselines = ("bpr",)
+    results = training.run_with_baselines(
+        config, tmp_path, load=lambda _: tiny_dataset(), progress=False
+    )
+    assert sorted(results) == ["bpr", "drrl_tempered (mf)"]
+
+    def refuse(*_):
+        raise AssertionError("the data were read again")
+
+    monkeypatch.setattr("drrl_jax.data.load", refuse)
+    again = training.run_with_baselines(config, tmp_path, load=refuse, progress=False)
     assert again == results
+    assert (
+        training.run(config, tmp_path, progress=False) == results["drrl_tempered (mf)"]
+    )
+
+
+def test_a_run_that_never_started_leaves_the_folder_free(tmp_path):
+    config = tiny_config(data__source="files", data__path=str(tmp_path / "typo.csv"))
+    with pytest.raises(FileNotFoundError):
+        training.run(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_workdir_of_another_config_is_refused(tmp_path):

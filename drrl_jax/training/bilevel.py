@@ -1,0 +1,255 @@
+r"""The order learned: descended on validation positives, through the model's steps.
+
+Training loss cannot choose the order. Balls of one radius nest: :math:`D_\gamma` never
+falls with :math:`\gamma`, so the worst case :math:`V` never rises, and neither does the
+dual at a fixed temperature. Descending the loss that the model is trained on would send
+:math:`\gamma` to infinity on any data. What an order is worth shows on interactions that
+it was not fitted to, by a measure in which it does not occur:
+
+.. math:: \min_\gamma \; C\big(\theta_K(\gamma); \text{valid}\big), \qquad
+          \theta_{t+1} = \theta_t - u\big(\nabla_\theta L(\theta_t, \gamma)\big)
+
+with :math:`u` the optimiser's update. The outer gradient is that of the unrolled
+:math:`K` steps, second derivatives included (:func:`drrl_jax.dro.worst_case` has them by
+the implicit function theorem). The unknown is :math:`\rho = \log(\gamma - 1)`, the logit
+of :math:`\kappa = (\gamma - 1)/\gamma`; one for all users, or one for each group.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from drrl_jax import data as data_lib
+from drrl_jax import losses
+from drrl_jax.losses.reduce import masked_mean
+from drrl_jax.training.build import Parts
+from drrl_jax.training.config import choice
+from drrl_jax.training.optimiser import make_optimiser
+from drrl_jax.training.sampling import Sampling, draw_batch
+from drrl_jax.training.state import DeviceData, TrainState
+
+CRITERIA = ("softmax", "bpr", "psl")
+LEAST, MOST = -5.0, 5.0  # of the logit: orders from 1.007 to 149
+# Under the root of Adam's second moment: as small as its own epsilon is beside it.
+EPS_ROOT = 1e-16
+
+
+def order_of(logits: jax.Array) -> jax.Array:
+    r"""The order :math:`\gamma = 1 + e^\rho` whose kappa has the logit :math:`\rho`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> float(order_of(jnp.zeros(())))
+      2.0
+    """
+    return 1 + jnp.exp(logits)
+
+
+def activity_groups(parts: Parts, count: int) -> np.ndarray:
+    """Users in ``count`` groups of equal size by their number of training positives.
+
+    Args:
+      parts: what ``build`` returns.
+      count: number of groups; 1 puts all users in one.
+
+    Returns:
+      The group of each user, ``int32 [num_users]``; the last is the most active.
+    """
+    degrees = np.bincount(parts.dataset.train.users, minlength=parts.dataset.num_users)
+    rank = degrees.argsort(kind="stable").argsort(kind="stable")
+    return (rank * count // len(rank)).astype(np.int32)
+
+
+def learn_order(
+    parts: Parts,
+    groups: np.ndarray,
+    *,
+    start: float = 1.5,
+    rate: float = 0.05,
+    inner_steps: int = 4,
+    criterion: str = "softmax",
+) -> Parts:
+    """A run whose order is a parameter, descended on the validation split.
+
+    Every ``inner_steps`` steps of the model, Adam moves ``params["order"]`` (logits, one
+    a group) by the gradient of the criterion after those steps. Everything else is the
+    run that ``parts`` describes: ``fit`` drives either.
+
+    Args:
+      parts: a built run of ``drrl`` (solved) or ``drrl_tempered`` (at a temperature).
+      groups: the group of each user, ``[num_users]``, from 0.
+      start: the order to start from, above 1.
+      rate: Adam's learning rate of the logits; 0 holds them.
+      inner_steps: steps of the model that are unrolled.
+      criterion: loss of the validation positives, at its default hyperparameters.
+
+    Returns:
+      The parts, with another epoch and another optimiser.
+
+    Raises:
+      ValueError: for a run without an order to learn, without validation interactions or
+        with a sparse optimiser, and for numbers out of range.
+    """
+    choice("criterion", criterion, CRITERIA)
+    if parts.objective.mode not in ("solved", "row"):
+        raise ValueError(
+            "an order is learned for loss.threshold_mode 'solved' or 'row'; got"
+            f" {parts.objective.loss_name!r} in mode {parts.objective.mode!r}."
+        )
+    if parts.config.training.optimiser.startswith("sparse_"):
+        raise ValueError(
+            "an order is learned through dense updates; got training.optimiser"
+            f" {parts.config.training.optimiser!r}."
+        )
+    if not len(parts.dataset.valid):
+        raise ValueError(f"{parts.dataset.name} has no validation interactions.")
+    if not start > 1 or inner_steps < 1:
+        raise ValueError(
+            "start must be above 1 and inner_steps at least 1; got"
+            f" {start!r} and {inner_steps!r}."
+        )
+    rule = make_optimiser(parts.config, parts.steps_per_epoch, eps_root=EPS_ROOT)
+    logits = jnp.full((int(groups.max()) + 1,), np.log(start - 1), jnp.float32)
+    both = optax.GradientTransformation(
+        lambda params: {
+            "model": rule.init({"model": params["model"]}),
+            "order": optax.adam(rate).init(params["order"]),
+        },
+        _no_update,
+    )
+    lookahead = make_lookahead(parts, groups, rule, criterion)
+    return dataclasses.replace(
+        parts,
+        optimiser=both,
+        extra_params={"order": logits},
+        epoch=_make_epoch(parts, lookahead, optax.adam(rate), inner_steps),
+    )
+
+
+Lookahead = Callable[..., tuple[jax.Array, tuple[TrainState, jax.Array]]]
+
+
+def make_lookahead(
+    parts: Parts,
+    groups: np.ndarray,
+    rule: optax.GradientTransformation,
+    criterion: str,
+) -> Lookahead:
+    """``lookahead(logits, state, data, seed, rows [K, batch], outer)``: some steps ahead.
+
+    It makes a step of the model for each line of ``rows`` (all but the logits move) and
+    returns the criterion on validation positives, with the state and the steps' losses;
+    ``outer=False`` leaves the criterion out. Differentiable in the logits.
+    """
+    objective, sampling = parts.objective, parts.sampling
+    of_user = jnp.asarray(groups, jnp.int32)
+    valid = _validation_data(parts)
+    measured = Sampling(sampling.batch_size, sampling.negatives or 1024)
+
+    def one_step(logits, state: TrainState, data: DeviceData, seed, rows):
+        key = jax.random.fold_in(_key(seed, 1), state.step)
+        negative_key, model_key = jax.random.split(key)
+        batch = draw_batch(negative_key, data, rows, sampling)
+        own = {"gamma": order_of(logits)[of_user[batch.users]]}
+        params, opt_state = state.params, state.opt_state
+        loss, gradients = jax.value_and_grad(
+            lambda model: objective({"model": model}, {}, data, batch, model_key, own)
+        )(params["model"])
+        model = {"model": params["model"]}
+        updates, inner = rule.update({"model": gradients}, opt_state["model"], model)
+        return TrainState(
+            state.step + 1,
+            params | optax.apply_updates(model, updates),
+            {**opt_state, "model": inner},
+            state.per_user,
+        ), loss
+
+    def lookahead(logits, state: TrainState, data, seed, rows, outer: bool = True):
+        key = jax.random.fold_in(_key(seed, 3), state.step)
+        state, step_losses = jax.lax.scan(
+            lambda state, rows: one_step(logits, state, data, seed, rows), state, rows
+        )
+        aux = state, step_losses
+        if not outer:
+            return jnp.zeros(()), aux
+        row_key, draw_key, model_key = jax.random.split(key, 3)
+        size = (sampling.batch_size,)
+        chosen = jax.random.randint(row_key, size, 0, valid.users.shape[0])
+        batch = draw_batch(draw_key, valid._replace(graph=data.graph), chosen, measured)
+        scored = objective.score(state.params, data, batch, model_key)
+        value = losses.LOSSES[criterion](
+            scored.positive, scored.negative, where=scored.where, reduce_fn=None
+        )
+        return masked_mean(value, batch.valid), aux
+
+    return lookahead
+
+
+def _make_epoch(
+    parts: Parts,
+    lookahead: Lookahead,
+    outer_rule: optax.GradientTransformation,
+    inner_steps: int,
+):
+    """The epoch of ``epoch.py``, the order moved after every ``inner_steps`` steps."""
+    count, size = parts.data.users.shape[0], parts.sampling.batch_size
+    steps = parts.steps_per_epoch
+    whole = steps // inner_steps * inner_steps
+
+    def epoch(state: TrainState, data: DeviceData, seed: jax.Array, overrides: Any):
+        del overrides
+        order_key = jax.random.fold_in(_key(seed, 0), state.step)
+        order = jax.random.permutation(order_key, count).astype(jnp.int32)
+        padding = jnp.full((steps * size - count,), count, jnp.int32)
+        rows = jnp.concatenate([order, padding]).reshape(steps, size)
+
+        def outer_step(state: TrainState, rows: jax.Array):
+            (_, (ahead, step_losses)), gradient = jax.value_and_grad(
+                lookahead, has_aux=True
+            )(state.params["order"], state, data, seed, rows)
+            updates, outer = outer_rule.update(gradient, state.opt_state["order"])
+            logits = optax.apply_updates(state.params["order"], updates)
+            return ahead._replace(
+                params={**ahead.params, "order": jnp.clip(logits, LEAST, MOST)},
+                opt_state={**ahead.opt_state, "order": outer},
+            ), step_losses
+
+        groups_of_rows = rows[:whole].reshape(-1, inner_steps, size)
+        state, step_losses = jax.lax.scan(outer_step, state, groups_of_rows)
+        step_losses = step_losses.reshape(-1)
+        if whole < steps:  # too few steps are left to unroll
+            logits = state.params["order"]
+            _, (state, rest) = lookahead(logits, state, data, seed, rows[whole:], False)
+            step_losses = jnp.concatenate([step_losses, rest])
+        return state, step_losses
+
+    return epoch
+
+
+def _validation_data(parts: Parts) -> DeviceData:
+    """Validation positives; their negatives are in neither split."""
+    dataset = parts.dataset
+    known = data_lib.concatenate(dataset.train, dataset.valid)
+    table = data_lib.negative_table(
+        data_lib.to_csr(known, dataset.num_users), dataset.num_items
+    )
+    return DeviceData(
+        users=jnp.asarray(dataset.valid.users, jnp.int32),
+        items=jnp.asarray(dataset.valid.items, jnp.int32),
+        sampler=table,
+        positives=parts.data.positives,
+    )
+
+
+def _key(seed: jax.Array, stream: int) -> jax.Array:
+    """A stream of the run's randomness; 0 and 1 are those of ``epoch.py``."""
+    return jax.random.fold_in(jax.random.key(seed), stream)
+
+
+def _no_update(updates, state, params=None):
+    raise NotImplementedError("the epoch of a learned order updates by itself.")

@@ -1,0 +1,100 @@
+"""The order learned: exact outer gradients, and otherwise the run as it was."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drrl_jax import training
+from drrl_jax.training import bilevel
+from drrl_jax.training.optimiser import make_optimiser
+from tests.training.helpers import tiny_config, tiny_dataset
+
+SOLVED = {"loss__name": "drrl", "loss__radius": 0.5}
+TEMPERED = {"loss__name": "drrl_tempered", "loss__temperature": 0.3}
+
+
+def parts_of(**changes):
+    return training.build(tiny_config(**changes), tiny_dataset())
+
+
+@pytest.mark.parametrize("kind", [SOLVED, TEMPERED], ids=["solved", "tempered"])
+def test_outer_gradient_is_a_finite_difference(kind):
+    """Through four steps of Adam from a trained state, for each of two groups."""
+    parts = parts_of(training__learning_rate=0.03, **kind)
+    groups = bilevel.activity_groups(parts, 2)
+    state = bilevel.learn_order(parts, groups, start=1.7).init()
+    rule = make_optimiser(
+        parts.config, parts.steps_per_epoch, eps_root=bilevel.EPS_ROOT
+    )
+    lookahead = bilevel.make_lookahead(parts, groups, rule, "softmax")
+    rows = jnp.arange(512, dtype=jnp.int32).reshape(4, 128)
+
+    @jax.jit
+    def run(logits, state):
+        def criterion(logits):
+            return lookahead(logits, state, parts.data, np.uint32(0), rows)
+
+        return jax.value_and_grad(criterion, has_aux=True)(logits)
+
+    logits = state.params["order"]
+    for _ in range(2):
+        (_, (state, _)), _ = run(logits, state)
+    gradient = np.asarray(run(logits, state)[1])
+    step = 2e-2
+    moves = step * jnp.eye(2)
+    numeric = [
+        (run(logits + move, state)[0][0] - run(logits - move, state)[0][0]) / step / 2
+        for move in moves
+    ]
+    scale = np.abs(gradient).max()
+    assert scale > 1e-3, "nothing to compare"
+    np.testing.assert_allclose(gradient, numeric, atol=0.05 * scale)
+
+
+def test_held_orders_are_the_run_itself():
+    """At rate 0 the same ids are drawn and the same steps made, the rest included."""
+    parts = parts_of(loss__gamma=1.5, **TEMPERED)
+    learned = bilevel.learn_order(
+        parts, bilevel.activity_groups(parts, 1), rate=0.0, inner_steps=4
+    )
+    assert parts.steps_per_epoch % 4, "no step is left over"
+    states = []
+    for run in (parts, learned):
+        epoch = training.jit_epoch(run.epoch)
+        state, losses = epoch(run.init(), run.data, np.uint32(0), {})
+        states.append((state.params["model"], losses, state.step))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *states
+    )
+    assert float(bilevel.order_of(state.params["order"])[0]) == pytest.approx(1.5)
+
+
+def test_groups_are_of_equal_size_and_ordered_by_activity():
+    parts = parts_of()
+    groups = bilevel.activity_groups(parts, 4)
+    assert np.bincount(groups).tolist() == [20, 20, 20, 20]
+    degrees = np.bincount(parts.dataset.train.users, minlength=80)
+    for group in range(3):
+        assert degrees[groups == group].max() <= degrees[groups == group + 1].min()
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({"loss__name": "softmax"}, {}, "learned for loss.threshold_mode 'solved'"),
+        (
+            {"loss__name": "drrl", "loss__threshold_mode": "user"},
+            {},
+            "got 'drrl_dual' in mode 'user'",
+        ),
+        ({"training__optimiser": "sparse_adam"}, {}, "dense updates; got .*sparse_ada"),
+        ({}, {"start": 1.0}, "start must be above 1 .* got 1.0 and 4"),
+        ({}, {"inner_steps": 0}, "inner_steps at least 1"),
+        ({}, {"criterion": "softmx"}, "Did you mean 'softmax'"),
+    ],
+)
+def test_refused(changes, options, message):
+    parts = parts_of(**changes)
+    with pytest.raises(ValueError, match=message):
+        bilevel.learn_order(parts, np.zeros(80, np.int32), **options)
