@@ -110,7 +110,6 @@ def build(
             dataset.num_items,
             alpha=config.training.negative_alpha,
             pool=config.training.negative_pool,
-            log_q_correction=config.training.log_q_correction,
         ),
         positives=jax.tree.map(jnp.asarray, positives),
         graph=graph,

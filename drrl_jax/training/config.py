@@ -269,26 +269,6 @@ def validate(config: config_dict.ConfigDict) -> None:
     choice("evaluation.monitor", evaluation.monitor, reported)
 
 
-def _check_noise(config: config_dict.ConfigDict) -> None:
-    training = config.training
-    for field, rate in (
-        ("training.false_negative_rate", training.false_negative_rate),
-        ("training.marked_rate", training.marked_rate),
-        ("training.marked_share", training.marked_share),
-        ("data.false_positive_rate", config.data.false_positive_rate),
-    ):
-        if not 0 <= rate <= 1:
-            raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
-    noisy = training.false_negative_rate or training.marked_rate
-    if noisy and (num_negatives(config) is None or training.negative_alpha):
-        raise ValueError(
-            "training.false_negative_rate and training.marked_rate replace sampled"
-            " negatives: they need a number of training.negatives and"
-            f" training.negative_alpha 0; got {training.negatives!r} and"
-            f" {training.negative_alpha!r}."
-        )
-
-
 def _check_pool(config: config_dict.ConfigDict) -> None:
     training = config.training
     choice("training.negative_pool", training.negative_pool, ("row", *POOLS))
@@ -307,10 +287,30 @@ def _check_pool(config: config_dict.ConfigDict) -> None:
             section, name = field.split(".")
             raise ValueError(
                 f"training.negative_pool={training.negative_pool!r} needs a number of"
-                " training.negatives without training.negative_alpha and"
-                " training.false_negative_rate, a dense training.optimiser and scores"
-                f" by inner products; got {field}={config[section][name]!r}."
+                " training.negatives without training.negative_alpha or noise, a dense"
+                " training.optimiser and scores by inner products;"
+                f" got {field}={config[section][name]!r}."
             )
+
+
+def _check_noise(config: config_dict.ConfigDict) -> None:
+    training = config.training
+    for field, rate in (
+        ("training.false_negative_rate", training.false_negative_rate),
+        ("training.marked_rate", training.marked_rate),
+        ("training.marked_share", training.marked_share),
+        ("data.false_positive_rate", config.data.false_positive_rate),
+    ):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
+    noisy = training.false_negative_rate or training.marked_rate
+    if noisy and (num_negatives(config) is None or training.negative_alpha):
+        raise ValueError(
+            "training.false_negative_rate and training.marked_rate replace sampled"
+            " negatives: they need a number of training.negatives and"
+            f" training.negative_alpha 0; got {training.negatives!r} and"
+            f" {training.negative_alpha!r}."
+        )
 
 
 def _check_optimiser(config: config_dict.ConfigDict) -> None:

@@ -8,7 +8,8 @@ Scores of ``batch`` users against a pool of N items are one product ``[batch, di
   interactions by the batch itself.
 
 A row's own positives in the pool are masked, so what is left is drawn from its
-negatives: uniformly, or in proportion to popularity, which ``log_q`` corrects. Rows of
+negatives: uniformly, or in proportion to popularity, which ``log_q`` always corrects
+(uncorrected, in-batch negatives rank below popularity: see benchmarks/NOTES.md). Rows of
 a batch that share their negatives are correlated; each row's estimate is as good as
 with N negatives of its own (fewer the masked ones).
 """
@@ -34,7 +35,7 @@ class PoolTable:
 
     Attributes:
       log_q: log share of the training interactions that each item has, ``[items]``;
-        ``None`` where no correction is wanted or none is due.
+        ``None`` for a uniform pool.
       num_items: size of the catalogue (static).
       kind: one of ``POOLS`` (static).
       width: the most positives that any user has (static).
@@ -51,8 +52,6 @@ def pool_table(
     positives: data_lib.Csr,
     train_items: np.ndarray,
     num_items: int,
-    *,
-    log_q_correction: bool,
 ) -> PoolTable:
     """Prepares drawing pools.
 
@@ -61,14 +60,13 @@ def pool_table(
       positives: the training positives of each user.
       train_items: item of each interaction of the batches.
       num_items: size of the catalogue.
-      log_q_correction: whether in-batch negatives get their log probabilities.
 
     Returns:
       The table.
     """
     width = int(np.diff(np.asarray(positives.indptr)).max(initial=1))
     log_q = None
-    if kind == "batch" and log_q_correction:
+    if kind == "batch":
         counts = np.bincount(train_items, minlength=num_items)
         # An item without interactions is in no batch; its value is never looked up.
         log_q = jnp.asarray(np.log(np.maximum(counts, 1) / len(train_items)))

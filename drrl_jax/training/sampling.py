@@ -20,7 +20,7 @@ class Sampling(NamedTuple):
       negatives: negatives a row; ``None`` for the whole catalogue.
       false_negative_rate: share of each row's negatives drawn from the user's own
         positives (noise study).
-      log_q_correction: hand the proposal's log probabilities to the loss.
+      log_q_correction: hand the log probabilities of draws by popularity to the loss.
       marked_rate: probability by which a negative is replaced by one of the user's
         marked positives (noise study).
     """
@@ -38,17 +38,10 @@ def make_sampler(
     num_items: int,
     alpha: float,
     pool: str = "row",
-    log_q_correction: bool = False,
 ) -> data_lib.NegativeTable | data_lib.PopularityTable | PoolTable:
     """Tables of the uniform sampler, of the ``popularity^alpha`` one, or of a pool."""
     if pool != "row":
-        return pool_table(
-            pool,
-            positives,
-            train_items,
-            num_items,
-            log_q_correction=log_q_correction,
-        )
+        return pool_table(pool, positives, train_items, num_items)
     if not alpha:
         return data_lib.negative_table(positives, num_items)
     counts = np.bincount(train_items, minlength=num_items)

@@ -64,7 +64,7 @@ def test_the_quickstart_ranks_far_above_popularity():
         {"loss__name": "llpauc"},
         {"training__negative_alpha": 0.5, "training__log_q_correction": True},
         {"training__negative_pool": "shared"},
-        {"training__negative_pool": "batch", "training__log_q_correction": True},
+        {"training__negative_pool": "batch"},
         {"training__false_negative_rate": 0.25},
         {"training__marked_rate": 0.3, "model__name": "lightgcn"},
         {"training__weight_decay_mode": "batch", "training__weight_decay": 1e-3},

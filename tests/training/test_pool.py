@@ -12,9 +12,9 @@ from drrl_jax.training.state import DeviceData
 from tests.training.helpers import tiny_config, tiny_dataset
 
 
-def _device_data(kind, train, num_users, num_items, correct=True):
+def _device_data(kind, train, num_users, num_items):
     csr = data.to_csr(train, num_users)
-    table = pool_table(kind, csr, train.items, num_items, log_q_correction=correct)
+    table = pool_table(kind, csr, train.items, num_items)
     return DeviceData(
         users=jnp.asarray(train.users, jnp.int32),
         items=jnp.asarray(train.items, jnp.int32),
@@ -86,7 +86,7 @@ def _gradients(train, users, items, negatives, where, log_q, rows):
 def test_estimates_the_full_softmax_gradient(kind, correct, close):
     """Averaged over draws; without the correction popular items are pushed too far."""
     train, users, items = _popular_problem()
-    device = _device_data(kind, train, len(users), len(items), correct)
+    device = _device_data(kind, train, len(users), len(items))
     assert np.bincount(train.items, minlength=len(items)).min() > 0
     watched = jnp.arange(0, len(train), 40)
     every = jnp.arange(len(items))
@@ -104,7 +104,7 @@ def test_estimates_the_full_softmax_gradient(kind, correct, close):
         # The watched rows are no draws: their own items are left out of the pool.
         first = len(watched) if kind == "batch" else 0
         pool, where = drawn.negatives[first:], drawn.where[: len(watched), first:]
-        log_q = None if drawn.log_q is None else drawn.log_q[first:]
+        log_q = drawn.log_q[first:] if kind == "batch" and correct else None
         return pool, where, log_q
 
     estimates = []
@@ -124,7 +124,6 @@ def test_loss_and_gradient_are_those_of_the_same_ids_row_by_row(loss, kind):
     config = tiny_config(
         loss__name=loss,
         training__negative_pool=kind,
-        training__log_q_correction=True,
         training__weight_decay=0.0,
     )
     parts = training.build(config, tiny_dataset())
@@ -174,6 +173,7 @@ def test_the_regulariser_counts_the_pool_once():
         {"training__negatives": "all"},
         {"training__negative_alpha": 0.5},
         {"training__false_negative_rate": 0.1},
+        {"training__marked_rate": 0.1},
         {"training__optimiser": "sparse_adam"},
         {"model__name": "ncf", "model__scoring": "neumf"},
     ],
