@@ -3,7 +3,7 @@
 from drrl_jax.models.base import Backbone, Tables
 from drrl_jax.models.graph import Graph, make_graph, propagate
 from drrl_jax.models.lightgcn import LightGCN
-from drrl_jax.models.mf import MF
+from drrl_jax.models.mf import MF, initialiser_of
 from drrl_jax.models.ncf import NCF
 from drrl_jax.models.registry import GRAPH_MODELS, MODELS, build
 from drrl_jax.models.xsimgcl import XSimGCL, info_nce
@@ -20,6 +20,7 @@ __all__ = [
     "XSimGCL",
     "build",
     "info_nce",
+    "initialiser_of",
     "make_graph",
     "propagate",
 ]
