@@ -2,12 +2,14 @@
 
   python -m experiments.learn_gamma --seeds=3 --out=experiments/results/learn_gamma
 
-The training loss cannot choose the order: balls of one radius nest, so the worst case
-falls as γ rises, whatever the data, and so does the dual at a fixed temperature; descent
-on it would take γ to infinity. Here γ descends a loss of *validation* positives in which
-it does not occur (``criterion``), by the exact gradient of that loss after
-``inner_steps`` unrolled steps of the model (``drrl_jax.training.bilevel``): one order for
-all users, or one for each group of users of like activity.
+The training loss cannot choose the order. Balls of one radius nest, so the worst case
+falls as γ rises, whatever the data: descent on it would take γ to infinity. At a fixed
+temperature the value moves with the threshold that comes with an order, at small
+temperatures down to γ = 1; that says nothing of ranking either. Here γ descends a loss of
+*validation* positives in which it does not occur (``criterion``), by the exact gradient
+of that loss after ``inner_steps`` unrolled steps of the model
+(``drrl_jax.training.bilevel``): one order for all users, or one for each group of users
+of like activity.
 
 Equal budgets: ``fixed`` tries the orders of ``gammas``, and each learned method starts
 from each of them; the best of each by validation on seed 0 is run on every seed. The

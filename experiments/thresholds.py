@@ -2,26 +2,29 @@
 
   python -m experiments.thresholds --seeds=2 --out=experiments/results/thresholds
 
-Two tables. ``thresholds``: ranking of every mode at every number of negatives (``all``:
+Three tables. ``thresholds``: ranking of every mode at every number of negatives (``all``:
 the catalogue; there a solved row has no sampling noise). ``thresholds_estimators``: on
 the scores of a trained model, what solving a row on N sampled negatives gets wrong
 about the row's catalogue problem: bias of the worst case, spread of the threshold and
 of the temperature, and the error of the gradient (the worst-case weights) when the
 temperature is solved on the sample, shrunk towards the mean over rows, that mean
-itself, or known from the catalogue.
+itself, or known from the catalogue. ``thresholds_trajectory``: where the thresholds of
+the users lie, epoch by epoch, learned or solved for each user; beside the learned ones
+those that the same scores call for.
 """
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax import dro, training
-from drrl_jax.training.state import catalogue_mask
+from drrl_jax import training
 from experiments import cli
 from experiments import study as study_lib
+from experiments.estimators import estimators
 from experiments.study import Row, Study
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -41,6 +44,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "loss.threshold_mode": "user",
     },
 }
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def run(
@@ -70,18 +74,15 @@ def run(
       gamma: order of the DrRL losses.
       radius: radius where a loss takes one.
     """
-    settings = []
-    for size in sizes:
-        for name in methods:
-            changes = {**METHODS[name], "training.negatives": str(size)}
-            if name.startswith("drrl"):
-                changes["loss.gamma"] = float(gamma)
-                takes_radius = "loss.temperature" not in METHODS[name] and (
-                    name != "drrl learned"
-                )
-                if takes_radius:
-                    changes["loss.radius"] = float(radius)
-            settings.append(({"method": name, "negatives": str(size)}, changes))
+    changed = {name: _changes(name, float(gamma), float(radius)) for name in methods}
+    settings = [
+        (
+            {"method": name, "negatives": str(size)},
+            {**changes, "training.negatives": str(size)},
+        )
+        for size in sizes
+        for name, changes in changed.items()
+    ]
     found = cli.run_points(study, settings, seeds)
     table = cli.write(
         study,
@@ -96,7 +97,15 @@ def run(
         row["N"] = catalogue if row["negatives"] == "all" else int(row["negatives"])
     monitor = f"test/{study.config.evaluation.monitor}"
     cli.plot_lines(found, "N", monitor, out / "thresholds.png", log_x=True)
-    lines = estimators(study, rows, draws, sample_sizes, gamma=gamma, radius=radius)
+    lines = estimators(
+        study,
+        METHODS["softmax"],
+        rows,
+        draws,
+        sample_sizes,
+        gamma=gamma,
+        radius=radius,
+    )
     study_lib.write_rows(lines, out / "thresholds_estimators.csv")
     header = list(lines[0])
     body = [
@@ -106,130 +115,81 @@ def run(
     second = study_lib.write_table(
         header, body, out / "thresholds_estimators", cli.command("thresholds")
     )
-    cli.plot_lines(
-        lines,
-        "N",
-        "gradient error",
-        out / "thresholds_estimators.png",
-        by="estimator",
-        log_x=True,
-    )
-    return f"{table}\n\n{second}"
+    path = out / "thresholds_estimators.png"
+    cli.plot_lines(lines, "N", "gradient error", path, by="estimator", log_x=True)
+    tables = [table, second]
+    moves = [
+        row for m, changes in changed.items() for row in trajectory(study, m, changes)
+    ]
+    if moves:
+        tables.append(_trajectories(moves, out))
+    return "\n\n".join(tables)
 
 
-def estimators(
-    study: Study,
-    num_rows: int,
-    draws: int,
-    sizes: tuple[str, ...],
-    *,
-    gamma: float,
-    radius: float,
-) -> list[Row]:
-    """Errors of each estimator on the scores of a model trained with softmax."""
-    config = study.config.copy_and_resolve_references()
-    config.update_from_flattened_dict(METHODS["softmax"])
-    config.baselines = ()
-    parts = training.build(config, study.dataset)
-    state, _ = training.fit(parts, progress=False)
-    users, items = parts.objective.embeddings(state.params, parts.data)
-    degrees = np.diff(np.asarray(parts.data.positives.indptr))
-    ids = jnp.arange(min(num_rows, study.dataset.num_users))
-    scores = (users[ids] @ items.T).astype(jnp.float32)
-    mask = catalogue_mask(
-        parts.data.positives, ids, study.dataset.num_items, int(degrees.max())
-    )
-    truth = dro.worst_case(scores, gamma=gamma, radius=radius, where=mask)
-    # The gradient in the user's embedding, the direction that training follows.
-    exact = truth.weights @ items
-    key = jax.random.key(0)
-    lines = []
-    for size in sizes:
-        total: dict[str, list[dict[str, np.ndarray]]] = {}
-        for draw in range(draws):
-            step = jax.random.fold_in(jax.random.fold_in(key, int(size)), draw)
-            chosen = jax.random.categorical(
-                step,
-                jnp.where(mask, 0.0, -jnp.inf)[:, None],
-                shape=(len(ids), int(size)),
-            )
-            sampled = jnp.take_along_axis(scores, chosen, axis=1)
-            for name, found in _estimate(sampled, truth, gamma, radius).items():
-                direction = jnp.einsum("bn,bnd->bd", found["weights"], items[chosen])
-                total.setdefault(name, []).append(
-                    {
-                        "value": np.asarray(found["value"] - truth.value),
-                        "threshold": np.asarray(found["threshold"] - truth.threshold),
-                        "log tau": np.asarray(
-                            jnp.log(found["temperature"] / truth.temperature)
-                        ),
-                        "gradient": np.asarray(direction - exact),
-                    }
-                )
-        norm = float(jnp.sqrt(jnp.mean(jnp.sum(exact**2, -1))))
-        for name, found in total.items():
-            stack = {k: np.stack([f[k] for f in found]) for k in found[0]}
-            error, bias = stack["gradient"], stack["gradient"].mean(0)
-            lines.append(
+def _changes(name: str, gamma: float, radius: float) -> dict[str, Any]:
+    """A method's settings, at the order and the radius of the study."""
+    changes = dict(METHODS[name])
+    if name.startswith("drrl"):
+        changes["loss.gamma"] = gamma
+        if name not in ("drrl learned", "drrl tempered", "drrl matched"):
+            changes["loss.radius"] = radius
+    return changes
+
+
+def trajectory(study: Study, name: str, changes: Mapping[str, Any]) -> list[Row]:
+    """Quantiles over users of their thresholds after each epoch of a run.
+
+    For learned thresholds also of those that the same scores call for: solved for each
+    user over the catalogue, at the radius that the weight stands for. Empty for a run
+    without a threshold a user.
+    """
+    parts = training.build(study.configured(changes), study.dataset)
+    learned = parts.objective.mode == "learned"
+    if not learned and parts.objective.mode != "user":
+        return []
+    active = np.unique(study.dataset.train.users)
+    nothing = jnp.zeros((study.dataset.num_users,), jnp.float32)
+    fresh = {"threshold": nothing, "temperature": nothing}
+    solve = jax.jit(lambda params, data: parts.objective.refresh(params, fresh, data))
+    lines: list[Row] = []
+
+    def watch(epoch: int, state: training.TrainState) -> None:
+        table = state.params if learned else state.per_user
+        found = {name: table["threshold"]}
+        if learned:
+            solved = solve(state.params, parts.data)
+            found[f"{name}: solved on the catalogue"] = solved["threshold"]
+        for label, values in found.items():
+            of_users = np.quantile(np.asarray(values)[active], QUANTILES)
+            lines.extend(
                 {
-                    "N": int(size),
-                    "estimator": name,
-                    "bias of value": float(stack["value"].mean()),
-                    "bias of threshold": float(stack["threshold"].mean()),
-                    "std of threshold": float(stack["threshold"].std(0).mean()),
-                    "bias of log tau": float(stack["log tau"].mean()),
-                    "std of log tau": float(stack["log tau"].std(0).mean()),
-                    "gradient error": float(np.sqrt((error**2).sum(-1).mean()) / norm),
-                    "gradient bias": float(np.sqrt((bias**2).sum(-1).mean()) / norm),
+                    "method": label,
+                    "epoch": epoch,
+                    "quantile": quantile,
+                    "β": float(value),
                 }
+                for quantile, value in zip(QUANTILES, of_users)
             )
+
+    training.fit(parts, progress=study.progress, watch=watch)
     return lines
 
 
-def _estimate(sampled: jax.Array, truth: dro.WorstCase, gamma: float, radius: float):
-    """Temperatures of each estimator, and the weights that they give on the sample."""
-    solved = dro.worst_case(sampled, gamma=gamma, radius=radius)
-    logs = jnp.log(jnp.maximum(solved.temperature, 1e-6))
-    mean = logs.mean()
-    temperatures = {
-        "shrunk 1/2": jnp.exp(0.5 * (logs + mean)),
-        "batch mean": jnp.exp(jnp.broadcast_to(mean, logs.shape)),
-        "user catalogue": truth.temperature,
-    }
-    found = {"solved": solved._asdict()}
-    for name, temperature in temperatures.items():
-        found[name] = _at_temperature(
-            sampled, sampled.max(-1), temperature, gamma, radius
-        )
-    # The catalogue's own threshold: weights by where a score lies, not by its rank
-    # within the sample.
-    best = truth.threshold + truth.temperature * gamma / (gamma - 1)
-    best = jnp.maximum(best, sampled.max(-1))
-    found["user threshold"] = _at_temperature(
-        sampled, best, best - truth.threshold, gamma, radius, is_distance=True
-    )
-    return found
-
-
-def _at_temperature(sampled, best, temperature, gamma, radius, is_distance=False):
-    kappa = (gamma - 1) / gamma
-    distance = temperature if is_distance else temperature / kappa
-    powers = jnp.maximum(1 - (best[:, None] - sampled) / distance[:, None], 0.0)
-    mass = jnp.sum(powers ** (1 / kappa - 1), -1, keepdims=True)
-    weights = powers ** (1 / kappa - 1) / jnp.where(mass > 0, mass, 1.0)
-    value = (
-        best
-        - distance
-        + distance
-        * jnp.exp(kappa * radius)
-        * jnp.mean(powers ** (1 / kappa), -1) ** kappa
-    )
-    return {
-        "weights": weights,
-        "value": value,
-        "threshold": best - distance,
-        "temperature": distance * kappa,
-    }
+def _trajectories(lines: list[Row], out: pathlib.Path) -> str:
+    """Rows and plot of all epochs, and a table of the first, the middle and the last."""
+    study_lib.write_rows(lines, out / "thresholds_trajectory.csv")
+    path = out / "thresholds_trajectory.png"
+    cli.plot_lines(lines, "epoch", "β", path, by="quantile", panel="method")
+    body = []
+    for name in dict.fromkeys(line["method"] for line in lines):
+        own = [line for line in lines if line["method"] == name]
+        last = own[-1]["epoch"]
+        for epoch in sorted({1, max(last // 2, 1), last}):
+            values = [f"{line['β']:.3f}" for line in own if line["epoch"] == epoch]
+            body.append([name, str(epoch), *values])
+    header = ["method", "epoch", *(f"β, quantile {q:g}" for q in QUANTILES)]
+    stem = out / "thresholds_trajectory"
+    return study_lib.write_table(header, body, stem, cli.command("thresholds"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""Time: per epoch and to the best epoch for each loss, and the solver's steps.
+"""Time: per epoch and to convergence for each loss, and the solver's steps by epoch.
 
   python -m experiments.timing --out=experiments/results/timing
 
 Seconds are those of this machine and of whatever else it runs; the losses take turns,
-so the ratios to softmax in the last column are of one run.
+so the ratios to softmax are of one run. A run has converged at the epoch with the best
+validation metric; the seconds to it are that many epochs at the seconds of one, without
+compilation and evaluation, and so need ``training.epochs`` and ``training.patience`` that
+let every loss finish. ``timing_steps``: evaluations of the budget equation a row, cold
+starts, as training goes on.
 """
 
 import pathlib
@@ -32,17 +36,25 @@ def run(
     out: pathlib.Path,
     *,
     rounds: int = 5,
+    seeds: int = 1,
     methods: tuple[str, ...] = tuple(METHODS),
     gamma: float = 1.5,
     radius: float = 1.0,
 ) -> str:
-    """Median seconds of an epoch over rounds, steps of the solver by epoch."""
+    """Median seconds of an epoch over rounds, epochs to the best, steps of the solver.
+
+    Args:
+      study: the base config and its data.
+      out: folder of the results.
+      rounds: epochs that are timed for each method, in turns.
+      seeds: full runs of each method, for the epochs to the best; 0: none.
+      methods: keys of ``METHODS``.
+      gamma: order of the solver's steps.
+      radius: their radius.
+    """
     runs: dict[str, Any] = {}
     for name in methods:
-        config = study.config.copy_and_resolve_references()
-        config.update_from_flattened_dict(METHODS[name])
-        config.baselines = ()
-        parts = training.build(config, study.dataset)
+        parts = training.build(study.configured(METHODS[name]), study.dataset)
         runs[name] = [parts, training.jit_epoch(parts.epoch), parts.init(), []]
     steps: list[Row] = []
     seed = jnp.zeros((), jnp.uint32)
@@ -58,12 +70,21 @@ def run(
     medians = {name: float(np.median(entry[3][1:])) for name, entry in runs.items()}
     base = medians.get("softmax", next(iter(medians.values())))
     rows = [
-        {"method": name, "seconds an epoch": value, "ratio": value / base}
+        {
+            "method": name,
+            "seconds an epoch": value,
+            "ratio": value / base,
+            **_convergence(study, name, seeds, value),
+        }
         for name, value in medians.items()
     ]
     study_lib.write_rows(rows, out / "timing.csv")
+    digits = {"seconds an epoch": 4, "ratio": 2}
     body = [
-        [row["method"], f"{row['seconds an epoch']:.4f}", f"{row['ratio']:.2f}"]
+        [
+            f"{cell:.{digits.get(column, 1)}f}" if isinstance(cell, float) else cell
+            for column, cell in row.items()
+        ]
         for row in rows
     ]
     tables = [
@@ -80,7 +101,19 @@ def run(
         stem = out / "timing_steps"
         header = ["epoch", "mean steps a row", "most"]
         tables.append(study_lib.write_table(header, body, stem, cli.command("timing")))
+        shown = [{**line, "method": "drrl solved"} for line in steps]
+        path = out / "timing_steps.png"
+        cli.plot_lines(shown, "epoch", "mean", path)
     return "\n\n".join(tables)
+
+
+def _convergence(study: Study, name: str, seeds: int, epoch: float) -> Row:
+    """Epochs to the best validation metric, mean over seeds, and their seconds."""
+    if not seeds:
+        return {}
+    rows = cli.run_points(study, [({"method": name}, METHODS[name])], seeds)
+    best = float(np.mean([row["best_epoch"] for row in rows]))
+    return {"epochs to best": best, "seconds to best": best * epoch}
 
 
 def _solver_steps(parts, state, epoch: int, gamma: float, radius: float) -> Row:

@@ -33,6 +33,7 @@ from collections.abc import Callable
 import jax
 
 from drrl_jax.losses.adv_infonce import adv_infonce
+from drrl_jax.losses.bilateral import bilateral, bilateral_tempered
 from drrl_jax.losses.bsl import bsl, bsl_grouped
 from drrl_jax.losses.catalogue import ROW_LOSSES, catalogue
 from drrl_jax.losses.ccl import ccl
@@ -58,6 +59,8 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "mse": mse,
     "bsl": bsl,
     "bsl_grouped": bsl_grouped,
+    "bilateral": bilateral,
+    "bilateral_tempered": bilateral_tempered,
     "psl": psl,
     "sl_at_k": sl_at_k,
     "drrl_at_k": drrl_at_k,
@@ -71,6 +74,8 @@ __all__ = [
     "ROW_LOSSES",
     "adv_infonce",
     "bce",
+    "bilateral",
+    "bilateral_tempered",
     "bpr",
     "bsl",
     "bsl_grouped",

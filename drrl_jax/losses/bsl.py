@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from drrl_jax.losses.groups import sort_groups, to_rows
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, prepare
 
@@ -99,39 +100,25 @@ def bsl_grouped(
       -1.9217 -3.2353
     """
     rows = prepare(pos_scores, neg_scores, where, log_q)
-    users = jnp.asarray(users)
-    if users.shape != rows.pos.shape:
-        raise ValueError(
-            f"users must have the shape of pos_scores; got users {users.shape}, "
-            f"pos_scores {rows.pos.shape}."
-        )
-    tau = _scalar("temperature", rows.parameter("temperature", temperature, above=0))
-    w = _scalar("weight", rows.parameter("weight", weight, above=0))
+    users = rows.labels("users", users)
+    tau = jnp.asarray(
+        rows.one_number("temperature", temperature, above=0), rows.pos.dtype
+    )
+    w = jnp.asarray(rows.one_number("weight", weight, above=0), rows.pos.dtype)
     negatives = rows.logsumexp(rows.neg / tau) - jnp.log(rows.count)
     positives = _group_logmeanexp(w * rows.pos / tau, users, rows.valid)
     return rows.reduce(w * negatives - positives, reduce_fn)
 
 
-def _scalar(name: str, value: jax.Array) -> jax.Array:
-    if value.ndim:
-        raise ValueError(f"{name} must be one number; got shape {value.shape}.")
-    return value
-
-
 def _group_logmeanexp(
     values: jax.Array, groups: jax.Array, valid: jax.Array | None
 ) -> jax.Array:
-    """Log of the mean of exponentials over each entry's group, at each entry.
-
-    A sort makes groups contiguous: O(B log B) rather than a B x B comparison.
-    """
+    """Log of the mean of exponentials over each entry's group, at each entry."""
     shape, size = values.shape, values.size
-    order = jnp.argsort(groups.reshape(-1))
+    sorted_rows = sort_groups(groups)
+    order, ids = sorted_rows.order, sorted_rows.group
     x = values.reshape(-1)[order]
     keep = jnp.ones(size, bool) if valid is None else valid.reshape(-1)[order]
-    ordered = groups.reshape(-1)[order]
-    starts = jnp.concatenate([jnp.zeros(1, bool), ordered[1:] != ordered[:-1]])
-    ids = jnp.cumsum(starts[:size])
 
     def total(x: jax.Array) -> jax.Array:
         return jax.ops.segment_sum(x, ids, size, indices_are_sorted=True)
@@ -144,5 +131,4 @@ def _group_logmeanexp(
     count = total(keep.astype(x.dtype))
     some = count > 0
     mean = jnp.where(some, total(parts), 1) / jnp.where(some, count, 1)
-    grouped = (jnp.log(mean) + top)[ids]
-    return jnp.zeros_like(x).at[order].set(grouped).reshape(shape)
+    return to_rows(jnp.log(mean) + top, sorted_rows).reshape(shape)

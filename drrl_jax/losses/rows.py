@@ -95,6 +95,25 @@ class Rows:
         _check_broadcast(name, array.shape, "pos_scores", self.pos.shape)
         return array
 
+    def one_number(self, name: str, value: ArrayLike, **limits: float) -> ArrayLike:
+        """A hyperparameter that all rows share, checked."""
+        number = self.checked(name, value, **limits)
+        if jnp.ndim(number):
+            raise ValueError(
+                f"{name} must be one number; got shape {jnp.shape(number)}."
+            )
+        return number
+
+    def labels(self, name: str, values: ArrayLike) -> jax.Array:
+        """An integer a row."""
+        array = jnp.asarray(values)
+        if array.shape != self.pos.shape:
+            raise ValueError(
+                f"{name} must have the shape of pos_scores; got {name} {array.shape}, "
+                f"pos_scores {self.pos.shape}."
+            )
+        return array
+
     def per_negative(self, name: str, value: ArrayLike) -> jax.Array:
         """A second array over the negatives, 0 where masked."""
         array = jnp.asarray(value, self.neg.dtype)

@@ -1,20 +1,74 @@
 """Matrix factorisation: one embedding row a user, one an item."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 
+from drrl_jax._names import nearest
 from drrl_jax.models.base import Backbone, Tables
+
+# By name: of a scale, or of none.
+_SCALED: dict[str, Callable[[float], Any]] = {
+    "normal": initializers.normal,
+    "uniform": lambda scale: (
+        lambda key, shape: jax.random.uniform(key, shape, minval=-scale, maxval=scale)
+    ),
+}
+_UNSCALED: dict[str, Callable[[], Any]] = {
+    "xavier": initializers.xavier_uniform,
+    "xavier_normal": initializers.xavier_normal,
+}
+INITIALISERS = ("auto", *_UNSCALED, *_SCALED)
+
+
+def initialiser_of(name: str, scale: float | None) -> Any:
+    """A Flax initialiser of embedding tables.
+
+    Args:
+      name: ``xavier`` and ``xavier_normal`` take their spread from the table's shape;
+        ``normal`` has the standard deviation ``scale``; ``uniform`` lies within
+        ``±scale``; ``auto`` is ``normal`` where a scale is given, else ``xavier``.
+      scale: ``None`` is 0.1 where one is needed.
+
+    Raises:
+      ValueError: unknown name, a scale that is not taken, or one not above 0.
+
+    Example:
+      >>> import jax
+      >>> table = initialiser_of("uniform", 0.5)(jax.random.key(0), (1000, 2))
+      >>> bool(abs(table).max() < 0.5), bool(table.min() < -0.4 < 0.4 < table.max())
+      (True, True)
+    """
+    if name not in INITIALISERS:
+        raise ValueError(
+            f"initialiser must be one of {', '.join(INITIALISERS)}; got {name!r}."
+            f"{nearest(name, INITIALISERS)}"
+        )
+    if scale is not None and not scale > 0:
+        raise ValueError(f"init_scale must be greater than 0; got {scale!r}.")
+    if name == "auto":
+        name = "xavier" if scale is None else "normal"
+    if name in _UNSCALED:
+        if scale is not None:
+            raise ValueError(
+                f"initialiser {name!r} takes no init_scale; got {scale!r}."
+            )
+        return _UNSCALED[name]()
+    return _SCALED[name](0.1 if scale is None else scale)
 
 
 class MF(Backbone):
     """Matrix factorisation (Koren et al., 2009); the other backbones build on its rows.
 
     Attributes:
-      init_scale: standard deviation of the normal initialisation; ``None`` is Xavier
-        uniform over the table, what the field's PyTorch codebases use.
+      initialiser: of the tables, by name (:func:`initialiser_of`). By default Xavier
+        uniform over the table, what the field's PyTorch codebases use, or normal where
+        a scale is given.
+      init_scale: standard deviation of the normal initialisation, half the width of
+        the uniform one.
       dropout: share of embedding entries set to zero in a training step (the others
         grow by ``1 / (1 - dropout)``); 0 is off.
 
@@ -27,6 +81,7 @@ class MF(Backbone):
       ((3, 4), (5, 4))
     """
 
+    initialiser: str = "auto"
     init_scale: float | None = None
     dropout: float = 0.0
 
@@ -34,11 +89,7 @@ class MF(Backbone):
         """Declares the two tables."""
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1); got {self.dropout!r}.")
-        init = (
-            initializers.xavier_uniform()
-            if self.init_scale is None
-            else initializers.normal(self.init_scale)
-        )
+        init = initialiser_of(self.initialiser, self.init_scale)
         self.user_table = self.param("users", init, (self.num_users, self.dim))
         self.item_table = self.param("items", init, (self.num_items, self.dim))
 

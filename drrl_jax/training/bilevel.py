@@ -1,10 +1,12 @@
 r"""The order learned: descended on validation positives, through the model's steps.
 
 Training loss cannot choose the order. Balls of one radius nest: :math:`D_\gamma` never
-falls with :math:`\gamma`, so the worst case :math:`V` never rises, and neither does the
-dual at a fixed temperature. Descending the loss that the model is trained on would send
-:math:`\gamma` to infinity on any data. What an order is worth shows on interactions that
-it was not fitted to, by a measure in which it does not occur:
+falls with :math:`\gamma`, so the worst case :math:`V` never rises, and descending the loss
+that the model is trained on would send :math:`\gamma` to infinity on any data. At a fixed
+temperature an order comes with a threshold :math:`\max f - k\tau` of its own, and the
+value moves with that: down to order 1 at small temperatures, whatever ranks well. What an
+order is worth shows on interactions that it was not fitted to, by a measure in which it
+does not occur:
 
 .. math:: \min_\gamma \; C\big(\theta_K(\gamma); \text{valid}\big), \qquad
           \theta_{t+1} = \theta_t - u\big(\nabla_\theta L(\theta_t, \gamma)\big)

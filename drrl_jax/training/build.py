@@ -115,7 +115,8 @@ def build(
         graph=graph,
         marked=None if marked is None else jax.tree.map(jnp.asarray, marked),
     )
-    degrees = np.diff(np.asarray(positives.indptr))
+    # Not of the sets: a pair that is kept twice is two rows.
+    degrees = np.bincount(dataset.train.users)
     objective = make_objective(
         config,
         models.build(

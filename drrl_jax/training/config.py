@@ -15,7 +15,7 @@ from drrl_jax.training.source import check_source, source_fields
 
 # Arguments of a loss that the training loop supplies; all others are hyperparameters.
 SUPPLIED = frozenset(
-    "where reduce_fn log_q quantile threshold users hardness variables".split()
+    "where reduce_fn log_q quantile threshold users group_size hardness variables".split()
 )
 # The threshold modes that a loss allows, its default first.
 DRRL_MODES = {
@@ -223,6 +223,7 @@ def validate(config: config_dict.ConfigDict) -> None:
                 f" takes {', '.join(sorted(model_options(config.model.name)))}."
                 f"{nearest(name, model_options(config.model.name))}"
             )
+    models.initialiser_of(config.model.initialiser or "auto", config.model.init_scale)
     choice("loss.name", loss.name, losses.LOSSES)
     _check_loss(config)
     if num_negatives(config) is None and config.model.scoring == "neumf":
@@ -355,7 +356,9 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
             )
     for name, bound, strict in (
         ("gamma", 1, False),
+        ("pos_gamma", 1, False),
         ("radius", 0, False),
+        ("pos_radius", 0, False),
         ("weight", 1, False),
         ("temperature", 0, True),
         ("pos_temperature", 0, True),

@@ -291,10 +291,14 @@ class Objective:
             return {"temperature": per_user["temperature"][batch.users]}
         if name in QUANTILE_LOSSES:
             return {"quantile": per_user["quantile"][batch.users]}
-        if name == "bsl_grouped":
+        if name in ("bsl_grouped", "bilateral", "bilateral_tempered"):
             # Padding rows belong to nobody: each is a group of its own.
             nobody = -1 - jnp.arange(batch.users.shape[0], dtype=batch.users.dtype)
-            return {"users": jnp.where(batch.valid, batch.users, nobody)}
+            users = {"users": jnp.where(batch.valid, batch.users, nobody)}
+            if name == "bsl_grouped":
+                return users
+            # An epoch has a user's positive once: no batch has more rows of a user.
+            return {**users, "group_size": self.max_positives}
         if name == "adv_infonce":
             adversary = params["adversary"]
             users, items = adversary["users"][batch.users], adversary["items"]

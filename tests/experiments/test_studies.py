@@ -4,8 +4,10 @@ import csv
 import importlib
 import inspect
 
+import numpy as np
 import pytest
 
+from drrl_jax import training
 from experiments import cli, report
 from experiments import study as study_lib
 from experiments.study import Study
@@ -17,7 +19,7 @@ TINY = {
     "thresholds": {
         "seeds": 1,
         "sizes": ("8",),
-        "methods": ("softmax", "drrl solved"),
+        "methods": ("softmax", "drrl learned", "drrl user"),
         "rows": 16,
         "draws": 2,
         "sample_sizes": ("8",),
@@ -30,11 +32,15 @@ TINY = {
         "methods": ("ccl", "drrl solved"),
         "gammas": ("1", "2"),
     },
-    "ablation": {
+    "ablation": {"seeds": 1, "methods": ("both: Renyi solved",)},
+    "sensitivity": {
         "seeds": 1,
-        "methods": ("both: Renyi solved",),
         "gammas": ("1.5",),
         "radii": ("1",),
+        "temperatures": ("0.3",),
+        "initialisers": ("xavier", "uniform 0.1"),
+        "threshold_inits": ("0.3",),
+        "methods": ("softmax",),
     },
     "learn_gamma": {
         "seeds": 1,
@@ -43,6 +49,14 @@ TINY = {
         "groups": ("2",),
         "inner_steps": 3,
     },
+    "bilateral": {
+        "seeds": 1,
+        "budget": 1,
+        "batch_size": 128,
+        "false_positives": ("0", "0.1"),
+        "methods": ("bsl", "bilateral, pessimistic"),
+    },
+    "search": {"trials": 2, "sampler": "grid", "methods": ("softmax", "ccl")},
     "timing": {"rounds": 1, "methods": ("softmax", "drrl solved")},
     "shift": {"seeds": 1, "splits": ("temporal",), "methods": ("softmax",)},
     "streaming": {"windows": 2, "epochs": 1, "methods": ("softmax",)},
@@ -117,3 +131,51 @@ def test_learned_orders_leave_their_start(study, tmp_path):
     }
     orders = {line["epoch"]: float(line["γ"]) for line in lines if line["group"] == "1"}
     assert orders["0"] == 1.5 != orders["1"] and abs(orders["1"] - 1.5) < 0.5
+
+
+def test_rows_of_a_user_in_a_batch():
+    """The closed form against shuffled batches."""
+    bilateral = importlib.import_module("experiments.bilateral")
+    dataset = tiny_dataset()
+    users, found = dataset.train.users, []
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        batch = rng.choice(users, 128, replace=False)
+        found.append((np.bincount(batch) ** 2).sum() / 128)
+    assert abs(bilateral.rows_of_a_user(dataset, 128) - np.mean(found)) < 0.02
+    every = (np.bincount(users) ** 2).sum() / len(users)
+    assert bilateral.rows_of_a_user(dataset, 10**6) == pytest.approx(every)
+
+
+def test_every_method_of_bilateral_is_a_valid_config(study):
+    bilateral = importlib.import_module("experiments.bilateral")
+    for settings in bilateral.METHODS.values():
+        assert len(settings) == 6
+        for changes in settings:
+            training.validate(study.configured(changes))
+
+
+def test_trajectories_of_thresholds(study):
+    """Quantiles are in order; a method without thresholds has none."""
+    thresholds = importlib.import_module("experiments.thresholds")
+    changes = thresholds.METHODS["drrl learned"]
+    lines = thresholds.trajectory(study, "drrl learned", changes)
+    names = ["drrl learned", "drrl learned: solved on the catalogue"]
+    assert list(dict.fromkeys(line["method"] for line in lines)) == names
+    for name in names:
+        values = [line["β"] for line in lines if line["method"] == name]
+        assert (
+            values == sorted(values) and len(values) == 5 and np.isfinite(values).all()
+        )
+    assert thresholds.trajectory(study, "softmax", thresholds.METHODS["softmax"]) == []
+
+
+def test_sensitivity_knows_its_initialisers(study, tmp_path):
+    sensitivity = importlib.import_module("experiments.sensitivity")
+    assert sensitivity.initialiser_changes("normal 0.3") == {
+        "model.initialiser": "normal",
+        "model.init_scale": 0.3,
+    }
+    options = TINY["sensitivity"] | {"initialisers": ("xaver",)}
+    with pytest.raises(ValueError, match="Did you mean 'xavier'"):
+        sensitivity.run(study, tmp_path, **options)

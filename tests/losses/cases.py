@@ -50,7 +50,7 @@ class Case:
 
     @property
     def grouped(self) -> bool:
-        return self.name == "bsl_grouped"
+        return "users" in inspect.signature(LOSSES[self.name]).parameters
 
     def loss(self, scores, **options):
         """The loss on a dict of arrays: pos, neg and those of ``arrays``."""
@@ -93,6 +93,10 @@ CASES = [
     Case("mse", {}),
     Case("bsl", {"pos_temperature": 0.5, "neg_temperature": 0.2}),
     Case("bsl_grouped", {"temperature": 0.2, "weight": 1.5}),
+    Case("bilateral", {"gamma": 2.0, "radius": 0.5, "pos_radius": 0.2}),
+    Case("bilateral", {"radius": 0.5, "direction": "pessimistic"}, orders=True),
+    Case("bilateral_tempered", {"gamma": 1.5, "pos_gamma": 2.0}),
+    Case("bilateral_tempered", {"direction": "pessimistic"}, orders=True),
     Case("psl", {"activation": "tanh"}),
     Case("psl", {"activation": "atan", "score_temperature": 2.0}),
     Case("psl", {"activation": "relu", "score_temperature": 2.0}),

@@ -18,6 +18,8 @@ def test_shapes(name):
         "sl_at_k": dict(quantile=0.0),
         "drrl_at_k": dict(quantile=0.0),
         "bsl_grouped": dict(users=jnp.arange(4)),
+        "bilateral": dict(users=jnp.arange(4)),
+        "bilateral_tempered": dict(users=jnp.arange(4)),
         "llpauc": dict(variables=losses.llpauc_variables()),
     }.get(name, {})
 
@@ -61,6 +63,32 @@ def test_shapes(name):
             "bsl_grouped",
             dict(users=jnp.arange(4), temperature=jnp.ones(4)),
             r"temperature must be one number; got shape \(4,\)",
+        ),
+        ("bilateral", dict(users=jnp.arange(3)), r"users \(3,\), pos_scores \(4,\)"),
+        (
+            "bilateral",
+            dict(users=jnp.arange(4), pos_radius=-0.1),
+            "pos_radius must be at least 0; got -0.1",
+        ),
+        (
+            "bilateral",
+            dict(users=jnp.arange(4), pos_gamma=jnp.ones(4)),
+            r"pos_gamma must be one number; got shape \(4,\)",
+        ),
+        (
+            "bilateral_tempered",
+            dict(users=jnp.arange(4), pos_temperature=0.0),
+            "pos_temperature must be greater than 0",
+        ),
+        (
+            "bilateral_tempered",
+            dict(users=jnp.arange(4), direction="pesimistic"),
+            "nearest: 'pessimistic'",
+        ),
+        (
+            "bilateral_tempered",
+            dict(users=jnp.arange(4), group_size=0),
+            "group_size must be at least 1; got 0",
         ),
         ("llpauc", dict(variables={"a": 1.0}), "missing b, gamma"),
         (

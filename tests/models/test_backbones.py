@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from drrl_jax.models import GRAPH_MODELS, MODELS, build, info_nce, make_graph
+from drrl_jax.models import (
+    GRAPH_MODELS,
+    MODELS,
+    build,
+    info_nce,
+    initialiser_of,
+    make_graph,
+)
 from drrl_jax.models.xsimgcl import first_occurrences
 from tests.models.test_graph import dense_adjacency, interactions
 
@@ -227,7 +234,11 @@ def test_dropout_keeps_the_mean_and_the_share():
     ("name", "hyper", "message"),
     [
         ("lightgnc", {}, "got 'lightgnc'. Did you mean 'lightgcn'"),
-        ("mf", {"layers": 2}, "mf takes dim, dropout, init_scale; got 'layers'"),
+        (
+            "mf",
+            {"layers": 2},
+            "mf takes dim, dropout, init_scale, initialiser; got 'layers'",
+        ),
         ("xsimgcl", {"noise_scal": 2}, "Did you mean 'noise_scale'"),
     ],
 )
@@ -260,3 +271,27 @@ def test_graph_models_need_their_own_graph(name):
         build(name, USERS, ITEMS).init(jax.random.key(0))
     with pytest.raises(ValueError, match=r"of \(5, 17\) users and items; got \(23, 17"):
         build(name, 5, ITEMS).init(jax.random.key(0), graph)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "deviation"),
+    [
+        ("auto", None, (2 / 516) ** 0.5),
+        ("xavier", None, (2 / 516) ** 0.5),
+        ("xavier_normal", None, (2 / 516) ** 0.5),
+        ("auto", 0.3, 0.3),
+        ("normal", 0.3, 0.3),
+        ("normal", None, 0.1),
+        ("uniform", 0.3, 0.3 / 3**0.5),
+    ],
+)
+def test_initialisers(name, scale, deviation):
+    model = build("mf", 500, 300, dim=16, initialiser=name, init_scale=scale)
+    users = model.apply(model.init(jax.random.key(0)))[0]
+    assert abs(float(users.mean())) < 0.05 * deviation
+    assert float(users.std()) == pytest.approx(deviation, rel=0.05)
+
+
+def test_a_scale_that_is_not_taken_is_refused():
+    with pytest.raises(ValueError, match="'xavier' takes no init_scale; got 0.1"):
+        initialiser_of("xavier", 0.1)

@@ -25,6 +25,8 @@ from tests.training.helpers import tiny_config, tiny_dataset
         ("training.false_negative_rate", 1.5, r"must lie in \[0, 1\]"),
         ("training.marked_rate", -0.1, r"training.marked_rate must lie in \[0, 1\]"),
         ("training.marked_share", 2.0, r"training.marked_share must lie in \[0, 1\]"),
+        ("model.initialiser", "xaver", "initialiser must be one of .*mean 'xavier'"),
+        ("model.init_scale", 0.0, "init_scale must be greater than 0; got 0.0"),
         ("evaluation.ks", (), "evaluation.ks must be positive numbers"),
         ("evaluation.monitor", "ndcg@50", "evaluation.monitor must be one of"),
         ("evaluation.protocol", "banchmark", "Did you mean 'benchmark'"),

@@ -57,6 +57,8 @@ def test_the_quickstart_ranks_far_above_popularity():
         {"loss__name": "drrl_dual", "loss__weight": 3.0},
         {"loss__name": "bpr", "training__negatives": "1"},
         {"loss__name": "bsl_grouped"},
+        {"loss__name": "bilateral", "loss__direction": "pessimistic"},
+        {"loss__name": "bilateral_tempered", "loss__pos_gamma": 1.0},
         {"loss__name": "sl_at_k", "loss__top_k": 5},
         {"loss__name": "drrl_at_k", "loss__gamma": 1.5},
         {"loss__name": "drrl_matched", "loss__gamma": 2.0},
