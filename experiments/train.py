@@ -54,6 +54,7 @@ def main(argv: list[str]) -> None:
     # Orbax reports every file it touches; the progress bar says what matters.
     logging.set_verbosity(logging.WARNING)
     training.enable_compilation_cache()
+    training.validate(_CONFIG.value)  # before the seconds that a device takes to start
     _require_device()
     workdir = pathlib.Path(_WORKDIR.value)
     results = training.run_with_baselines(

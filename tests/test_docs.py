@@ -23,10 +23,16 @@ def test_builds_without_warnings(tmp_path):
             assert f'id="drrl_jax.{package}.{name}"' in page, f"{package}.{name}"
 
 
-def test_configuration_page_is_current():
-    path = ROOT / "docs" / "make_configuration.py"
-    spec = importlib.util.spec_from_file_location("make_configuration", path)
+def load_maker(name):
+    """A script of docs/ as a module."""
+    path = ROOT / "docs" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_configuration_page_is_current():
+    module = load_maker("make_configuration")
     written = (ROOT / "docs" / "configuration.md").read_text()
     assert written == module.page(), "run python docs/make_configuration.py"

@@ -37,6 +37,7 @@ def sentence(workdir, *arguments, **environment):
 FILES = "--config.data.source=files"
 CASES = {
     "wrong path": ([FILES, "--config.data.path=/nope/x.csv"], "/nope/x.csv"),
+    "no path": (["--config.data.source=tfds"], "such as movielens/100k; got None"),
     "empty file": ([FILES, "--config.data.path={empty}"], "empty file"),
     "not text": ([FILES, "--config.data.path={binary}"], "UTF-8"),
     "loss": (["--config.loss.name=sofmax"], "Did you mean 'softmax'?"),
@@ -44,7 +45,10 @@ CASES = {
     "gamma": (["--config.loss.gamma=.5"], "at least 1; got 0.5"),
     "tau": (["--config.loss.temperature=0"], "greater than 0; got 0"),
     "eta": (["--config.loss.name=drrl", "--config.loss.radius=-1"], "at least 0"),
-    "negatives": (["--config.training.negatives=5000"], "items, 1000; got 5000"),
+    "negatives": (
+        ["--config.training.negatives=5000", "--config.baselines=()"],
+        "items, 1000; got 5000",
+    ),
     "field": (["--config.training.epoch=3"], "did you mean 'epochs'?"),
     "section": (["--config.los.name=bpr"], "did you mean 'loss'?"),
     "number": (["--config.training.epochs=three"], "'three'"),
@@ -53,10 +57,10 @@ CASES = {
 }
 
 
-# Imports once, then forks a child for each line of stdin: {name: arguments}.
+# Imports once (it takes seconds), then forks a child for each of {name: arguments}.
 FORKING = """
 import json, os, runpy, sys
-import drrl_jax
+import drrl_jax, experiments.report_table, ml_collections.config_flags, yaml
 for name, arguments in json.load(sys.stdin).items():
     child = os.fork()
     if not child:
@@ -81,7 +85,7 @@ def test_one_sentence_each(tmp_path):
     }
     done = subprocess.run(
         [sys.executable, "-c", FORKING, str(logs)], input=json.dumps(arguments),
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
     codes = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
@@ -104,13 +108,13 @@ def test_interrupt_is_clean_and_resumes(tmp_path):
              "--config.training.patience=0"]  # fmt: skip
     process = start(tmp_path, *short, "--config.training.epochs=5000")
     metrics = tmp_path / "metrics.jsonl"
-    deadline = time.monotonic() + 90
-    while not (metrics.exists() and metrics.read_text()):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + 240
     try:
-        _, stderr = process.communicate(timeout=60)
+        while not (metrics.exists() and metrics.read_text()):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130, stderr

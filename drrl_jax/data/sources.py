@@ -86,7 +86,10 @@ def read_source(
             false_negatives=data.false_negatives,
         )
     if path is None:
-        raise ValueError(f"path must be given for source={source!r}; got None.")
+        example = "movielens/100k" if source == "tfds" else "a file or a folder"
+        raise ValueError(
+            f"path must be given for source={source!r}, such as {example}; got None."
+        )
     if source == "tfds":
         from drrl_jax.data import tfds  # an optional extra
 

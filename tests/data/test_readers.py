@@ -99,7 +99,7 @@ def test_sparse_ids_are_sorted_too():
         ({"validation": "10%"}, "validation must be one of benchmark, drrl, none"),
         ({"cleaning": "yes"}, "cleaning must be one of clean, keep, error"),
         ({"cleaning": {"dirt": "clean"}}, "cleaning must be given for duplicates"),
-        ({"source": "files"}, "path must be given for source='files'; got None"),
+        ({"source": "files"}, "path must be given for source='files', such as a file"),
         ({"path": "x"}, "path must be None for source='synthetic'; got 'x'"),
         ({"core": 5}, "core must be 0 with split='given'"),
         ({"min_rating": 3.0}, "min_rating=3.0 needs ratings; synthetic"),

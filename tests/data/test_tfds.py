@@ -1,6 +1,8 @@
 """Builders, prepared from tiny local files: whole arrays out, TensorFlow never in."""
 
 import hashlib
+import os
+import pathlib
 import subprocess
 import sys
 import zipfile
@@ -11,6 +13,7 @@ import pytest
 from drrl_jax import data
 from drrl_jax.data import movielens
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 pytest.importorskip("tensorflow_datasets", reason="needs the extra tfds")
 
 
@@ -60,6 +63,25 @@ def test_no_internet_is_one_sentence_in_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr("drrl_jax.data.tfds.URL", "http://127.0.0.1:9/ml-{}.zip")
     with pytest.raises(ConnectionError, match=r"put the file at .*ml-100k\.zip, or ch"):
         data.load("tfds", "movielens/100k", split="random", data_dir=tmp_path)
+
+
+def test_no_internet_from_the_command_line(tmp_path):
+    """A proxy that refuses stands for a machine that is not connected."""
+    nowhere = "http://127.0.0.1:9"
+    proxies = {name: nowhere for name in ("http_proxy", "https_proxy", "HTTPS_PROXY")}
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.train", "--noprogress",
+         f"--workdir={tmp_path / 'run'}", "--config.data.source=tfds",
+         "--config.data.path=movielens/100k", "--config.data.split=random"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **proxies, "no_proxy": "", "NO_PROXY": "",
+             "JAX_PLATFORMS": "cpu", "TFDS_DATA_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
+    advice = f"put the file at {tmp_path}/downloads/manual/ml-100k.zip, or choose"
+    assert advice in line and "cannot be reached" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_tensorflow(tmp_path):
