@@ -83,7 +83,7 @@ def test_shapes(name):
         (
             "bilateral_tempered",
             dict(users=jnp.arange(4), direction="pesimistic"),
-            "nearest: 'pessimistic'",
+            "Did you mean 'pessimistic'",
         ),
         (
             "bilateral_tempered",
