@@ -9,6 +9,7 @@ user, Holm-corrected. Interrupted, the same command goes on where it was.
 """
 
 import pathlib
+import shlex
 import sys
 
 import numpy as np
@@ -153,7 +154,7 @@ def report(study: Study, rows: list[study_lib.Row], out: pathlib.Path) -> str:
     header += [f"vs {BASELINE}", "p (t / Wilcoxon, Holm)"]
     study_lib.write_rows(rows, out / "accuracy.csv")
     _plot(summary, monitor, out / "accuracy.png")
-    command = " ".join(["python -m experiments.accuracy", *sys.argv[1:]])
+    command = "python -m experiments.accuracy " + shlex.join(sys.argv[1:])
     return study_lib.write_table(header, body, out / "accuracy", command)
 
 

@@ -6,6 +6,7 @@ flags that all share (config, workdir, out, progress), runs it and prints the ta
 
 import inspect
 import pathlib
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -170,7 +171,7 @@ def command(name: str) -> str:
     """The command that is running, as one would type it."""
     module = pathlib.Path(sys.argv[0]).stem
     module = module if module in (name, name.split("_")[0]) else name.split("_")[0]
-    return " ".join([f"python -m experiments.{module}", *sys.argv[1:]])
+    return f"python -m experiments.{module} {shlex.join(sys.argv[1:])}"
 
 
 def plot_lines(
