@@ -70,7 +70,10 @@ def _define(name: str, default: Any) -> flags.FlagHolder:
 
 
 def chosen(
-    path: str, methods: Sequence[str], defaults: Mapping[str, Mapping[str, Any]]
+    path: str,
+    methods: Sequence[str],
+    defaults: Mapping[str, Mapping[str, Any]],
+    monitor: str,
 ) -> dict[str, dict[str, Any]]:
     """The changes of each method: a study's own, or the tuned ones of a file.
 
@@ -80,13 +83,14 @@ def chosen(
         study's own settings.
       methods: names to look up.
       defaults: the study's own settings.
+      monitor: the metric that settings are chosen by, on validation.
 
     Raises:
       ValueError: for a method without a setting.
     """
     found: Mapping[str, Mapping[str, Any]] = defaults
     if path:
-        found = study_lib.read_settings(pathlib.Path(path))
+        found = study_lib.read_settings(pathlib.Path(path), f"valid/{monitor}")
     missing = [name for name in methods if name not in found]
     if missing:
         raise ValueError(

@@ -55,7 +55,8 @@ def run(
     radius: float = 1.0,
 ) -> str:
     """Trains every method at every rate, and weighs the known false negatives."""
-    chosen = cli.chosen(settings, methods, METHODS)
+    monitor = study.config.evaluation.monitor
+    chosen = cli.chosen(settings, methods, METHODS, monitor)
 
     def points(name: str, rate: str, field: str | None, **data_of) -> list[Row]:
         extra = {field: float(rate)} if field else {}
@@ -83,8 +84,7 @@ def run(
     baseline = "ccl" if "ccl" in methods else None
     by = ["study", "rate", "method"]
     tables = [cli.write(study, rows, by, out, "noise", baseline=baseline)]
-    monitor = f"test/{study.config.evaluation.monitor}"
-    cli.plot_lines(rows, "rate", monitor, out / "noise.png", panel="study")
+    cli.plot_lines(rows, "rate", f"test/{monitor}", out / "noise.png", panel="study")
     if study.dataset.false_negatives is not None and gammas:
         lines = known_false_negatives(study, gammas, radius)
         study_lib.write_rows(lines, out / "noise_weight.csv")

@@ -188,14 +188,15 @@ def significance(
     return evaluation.compare(means[baseline], others)
 
 
-def read_settings(path: pathlib.Path) -> dict[str, Row]:
+def read_settings(path: pathlib.Path, metric: str) -> dict[str, Row]:
     """The best setting of each method in rows that a study wrote.
 
     Rows of a method that differ in the seed only are runs of one setting; the setting
-    with the best mean of the first ``valid/…`` column is the method's.
+    with the best mean of the metric is the method's.
 
     Args:
-      path: a ``.csv`` with the columns ``method``, ``changes`` and ``valid/…``.
+      path: a ``.csv`` with the columns ``method``, ``changes`` and the metric.
+      metric: column to choose by, such as ``valid/ndcg@20``.
 
     Returns:
       ``{method: changes}``, without seeds and without a budget of epochs.
@@ -206,10 +207,9 @@ def read_settings(path: pathlib.Path) -> dict[str, Row]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = list(rows[0]) if rows else []
-    valid = [name for name in columns if name.startswith("valid/")]
-    if not valid or "method" not in columns or "changes" not in columns:
+    if not {metric, "method", "changes"} <= set(columns):
         raise ValueError(
-            f"{path} must have the columns method, changes and valid/…;"
+            f"{path} must have the columns method, changes and {metric};"
             f" got {', '.join(columns) or 'no row'}."
         )
     runs: dict[str, dict[str, list[float]]] = {}
@@ -218,7 +218,7 @@ def read_settings(path: pathlib.Path) -> dict[str, Row]:
         kept = {k: v for k, v in changes.items() if k not in _NOT_SETTINGS}
         of_method = runs.setdefault(row["method"], {})
         of_setting = of_method.setdefault(json.dumps(kept, sort_keys=True), [])
-        of_setting.append(float(row[valid[0]]))
+        of_setting.append(float(row[metric]))
     return {
         method: json.loads(max(found, key=lambda name: float(np.mean(found[name]))))
         for method, found in runs.items()

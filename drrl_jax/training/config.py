@@ -359,7 +359,8 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
         ("pos_gamma", 1, False),
         ("radius", 0, False),
         ("pos_radius", 0, False),
-        ("weight", 1, False),
+        # The size of DrRL's ball, or BSL's power of the negatives.
+        ("weight", 0, True) if mode is None else ("weight", 1, False),
         ("temperature", 0, True),
         ("pos_temperature", 0, True),
         ("neg_temperature", 0, True),

@@ -33,7 +33,8 @@ def test_tpe_runs_each_trial_once(study, tmp_path, monkeypatch):
     values = [float(row["valid/ndcg@10"]) for row in rows]
     assert float(rows[1]["best so far"]) == max(values)
     best = rows[values.index(max(values))]
-    chosen = cli.chosen(str(tmp_path / "search.csv"), ["softmax"], {})["softmax"]
+    path = str(tmp_path / "search.csv")
+    chosen = cli.chosen(path, ["softmax"], {}, "ndcg@10")["softmax"]
     assert f"temperature={chosen['loss.temperature']}" in table
     assert f"{max(values):.4f}" in table and best["key"]
 

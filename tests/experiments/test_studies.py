@@ -101,12 +101,12 @@ def test_noise_has_all_of_its_studies_and_the_tuned_settings(study, tmp_path):
     path = tmp_path / "accuracy.csv"
     study_lib.write_rows(rows, path)
     best = {"loss.name": "ccl", "loss.margin": 0.5}
-    assert cli.chosen(str(path), ["ccl"], {}) == {"ccl": best}
+    assert cli.chosen(str(path), ["ccl"], {}, "ndcg@10") == {"ccl": best}
     with pytest.raises(ValueError, match="methods must be among ccl of .*; got bpr"):
-        cli.chosen(str(path), ["bpr"], {"bpr": {}})
+        cli.chosen(str(path), ["bpr"], {"bpr": {}}, "ndcg@10")
     study_lib.write_rows([{"method": "ccl"}], tmp_path / "other.csv")
     with pytest.raises(ValueError, match="must have the columns method, changes and"):
-        cli.chosen(str(tmp_path / "other.csv"), ["ccl"], {})
+        cli.chosen(str(tmp_path / "other.csv"), ["ccl"], {}, "ndcg@10")
 
     noise = importlib.import_module("experiments.noise")
     tiny = TINY["noise"] | {"methods": ("ccl",), "gammas": ()}
@@ -176,6 +176,6 @@ def test_sensitivity_knows_its_initialisers(study, tmp_path):
         "model.initialiser": "normal",
         "model.init_scale": 0.3,
     }
-    options = TINY["sensitivity"] | {"initialisers": ("xaver",)}
+    options = TINY["sensitivity"] | {"initialisers": ("xaver",), "gammas": ()}
     with pytest.raises(ValueError, match="Did you mean 'xavier'"):
         sensitivity.run(study, tmp_path, **options)

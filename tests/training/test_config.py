@@ -52,6 +52,16 @@ def test_noise_among_negatives_that_are_not_drawn_uniformly(noise, changes):
         training.validate(config)
 
 
+def test_a_weight_is_above_0_or_at_least_1_by_its_loss():
+    training.validate(tiny_config(loss__name="bsl_grouped", loss__weight=0.5))
+    config = tiny_config(loss__name="bsl_grouped", loss__weight=0.0)
+    with pytest.raises(ValueError, match="loss.weight must be greater than 0; got 0.0"):
+        training.validate(config)
+    config = tiny_config(loss__name="drrl", loss__weight=0.5)
+    with pytest.raises(ValueError, match="loss.weight must be at least 1; got 0.5"):
+        training.validate(config)
+
+
 def test_negative_radius():
     config = tiny_config(loss__name="drrl", loss__radius=-0.1)
     with pytest.raises(ValueError, match="loss.radius must be at least 0; got -0.1"):
