@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from tests.experiments.modules import load
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = sorted(
     path.stem
@@ -30,8 +32,8 @@ def test_smoke(name):
 
 def test_every_loss_is_timed():
     from drrl_jax.losses import LOSSES
-    from experiments.benchmarks import losses
 
+    losses = load("losses")
     for name in LOSSES:
         arrays = losses.inputs(name, rows=4, negatives=3)
         assert np.isfinite(losses.step(name)(*arrays)[0]), name

@@ -6,7 +6,9 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import clock
-from experiments.benchmarks import floor
+from tests.experiments.modules import load
+
+floor = load("floor")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments.benchmarks import routes
+from tests.experiments.modules import load
+
+routes = load("routes")
 
 
 def _times(costs, batch=8, dim=32, noise=0.0):

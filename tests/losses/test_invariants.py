@@ -139,6 +139,8 @@ def test_always_finite(case, pos, neg, where):
 
 def test_numeric_gradients(case):
     """Along random directions of the scores and every other array, in float64."""
+    if case.name in ("drrl_matched", "drrl_at_k"):
+        pytest.skip("their ball is held in the gradient: see test_limits, test_matched")
     where = np.random.default_rng(1).random(SHAPE) < 0.8
     with jax.enable_x64(True):
         scores = case.scores(dtype=np.float64)

@@ -70,6 +70,42 @@ def test_drrl_at_k_at_order_one_is_sl_at_k():
         close(rows(drrl_at_k, gamma=1.0, **options, **extra), want)
 
 
+@pytest.mark.parametrize("gamma", [1.0, 1.5, 4.0])
+def test_losses_of_a_held_ball_have_its_numeric_gradient(gamma):
+    """The radius of each row and what the ball costs are those of the scores here."""
+    options = dict(gamma=gamma, temperature=TAU)
+    at_k = dict(quantile=0.2, weight_temperature=0.7)
+    radius = dro.worst_case_at_temperature(NEG, TAU, gamma=gamma).radius
+    matched = rows(drrl_matched, **options)
+    cost = rows(drrl_tempered, **options) - matched
+
+    def held(pos, neg):
+        return dro.worst_case_mean(neg, gamma=gamma, radius=radius) - pos
+
+    def held_at_k(pos, neg):
+        total = (held(pos, neg) + cost) / TAU + np.log(NEG.shape[1])
+        return jax.nn.sigmoid((pos - 0.2) / 0.7) * total
+
+    close(held(POS, NEG), matched, 1e-9)
+    close(held_at_k(POS, NEG), rows(drrl_at_k, **options, **at_k), 1e-9)
+    direction = RNG.normal(size=POS.shape), RNG.normal(size=NEG.shape)
+    for loss, extra, by_hand in (
+        (drrl_matched, {}, held),
+        (drrl_at_k, at_k, held_at_k),
+    ):
+
+        def total(pos, neg, loss=loss, extra=extra):
+            return loss(pos, neg, **options, **extra).sum() * len(POS)
+
+        slopes = jax.grad(total, argnums=(0, 1))(POS, NEG)
+        analytic = sum(np.vdot(s, d) for s, d in zip(slopes, direction))
+        ahead, behind = (
+            by_hand(POS + e * direction[0], NEG + e * direction[1]).sum()
+            for e in (1e-5, -1e-5)
+        )
+        np.testing.assert_allclose(analytic, (ahead - behind) / 2e-5, rtol=1e-6)
+
+
 def test_dual_at_infinite_order_is_ccl():
     options = dict(gamma=INF, weight=3.0, threshold=0.2)
     want = rows(ccl, margin=0.2, negative_weight=3.0) + 0.2
