@@ -21,8 +21,8 @@ Scorer = Callable[[Any, jax.Array], jax.Array]
 
 # Two-stage selection needs catalogues this many times longer than the list to pay off,
 # and groups of this many items: measured by experiments/benchmarks/evaluation.py.
-_TWO_STAGE_RATIO = 64
-_GROUP = 8
+_TWO_STAGE_RATIO = 128
+_GROUP = 16
 
 
 class Ranking(NamedTuple):
@@ -44,7 +44,7 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
 
     The largest score of each group of consecutive items is found first (a vectorised
     maximum); the ``k`` items can only be in the ``k`` groups with the largest maxima,
-    so the serial selection sees ``num_items / 8`` and then ``8 k`` numbers. Ties go to
+    so the serial selection sees ``num_items / 16`` and then ``16 k`` numbers. Ties go to
     the lower index: equal maxima prefer the lower group, and the chosen groups are put
     back in order before the second selection.
 
@@ -64,16 +64,20 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     rows, num_items = scores.shape
     if jax.default_backend() != "cpu" or num_items < _TWO_STAGE_RATIO * k:
         return jax.lax.top_k(scores, k)
-    groups = -(-num_items // _GROUP)
-    padding = groups * _GROUP - num_items
-    padded = jnp.pad(scores, ((0, 0), (0, padding)), constant_values=-jnp.inf)
-    padded = padded.reshape(rows, groups, _GROUP)
-    _, chosen = jax.lax.top_k(padded.max(-1), k)
-    chosen = jnp.sort(chosen, -1)
-    candidates = jnp.take_along_axis(padded, chosen[:, :, None], 1)
-    values, places = jax.lax.top_k(candidates.reshape(rows, k * _GROUP), k)
-    group, offset = places // _GROUP, places % _GROUP
-    return values, jnp.take_along_axis(chosen, group, 1) * _GROUP + offset
+    # The last group may be short: padding it would copy all scores.
+    whole = num_items // _GROUP * _GROUP
+    best = scores[:, :whole].reshape(rows, -1, _GROUP).max(-1)
+    if whole < num_items:
+        rest = scores[:, whole:].max(-1, keepdims=True)
+        best = jnp.concatenate([best, rest], axis=1)
+    _, chosen = jax.lax.top_k(best, k)
+    places = jnp.sort(chosen, -1)[:, :, None] * _GROUP + jnp.arange(_GROUP)
+    places = places.reshape(rows, k * _GROUP)
+    candidates = jnp.take_along_axis(
+        scores, places, axis=1, mode="fill", fill_value=-jnp.inf
+    )
+    values, order = jax.lax.top_k(candidates, k)
+    return values, jnp.take_along_axis(places, order, axis=1)
 
 
 def _relevant(plan: EvaluationPlan, users: jax.Array, items: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ from drrl_jax.training.cache import enable_compilation_cache
 from drrl_jax.training.checkpoint import Checkpointer, CheckpointError
 from drrl_jax.training.config import default_config, validate
 from drrl_jax.training.epoch import jit_epoch
+from drrl_jax.training.grid import Grid, train_grid
 from drrl_jax.training.loop import NonFiniteLossError, evaluate_state, fit, run
 from drrl_jax.training.objective import Batch, Objective, Scored
 from drrl_jax.training.sampling import Sampling
@@ -27,6 +28,7 @@ __all__ = [
     "CheckpointError",
     "Checkpointer",
     "DeviceData",
+    "Grid",
     "NonFiniteLossError",
     "Objective",
     "Parts",
@@ -44,5 +46,6 @@ __all__ = [
     "popularity",
     "run",
     "run_with_baselines",
+    "train_grid",
     "validate",
 ]

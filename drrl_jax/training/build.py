@@ -29,7 +29,7 @@ class Parts:
     dataset: data_lib.Dataset
     data: DeviceData
     objective: Objective
-    optimiser: optax.GradientTransformation
+    optimiser: optax.GradientTransformationExtraArgs
     sampling: Sampling
     steps_per_epoch: int
     epoch: Any  # epoch(state, data, seed, overrides), not jitted

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from drrl_jax.training.objective import Objective
-from drrl_jax.training.optimiser import AUXILIARY_FORMS, project
+from drrl_jax.training.optimiser import AUXILIARY_FORMS, project, rate_override
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.sparse import sparse_step
 from drrl_jax.training.state import DeviceData, TrainState
@@ -26,7 +26,7 @@ EpochFunction = Callable[
 
 def make_epoch(
     objective: Objective,
-    optimiser: optax.GradientTransformation,
+    optimiser: optax.GradientTransformationExtraArgs,
     sampling: Sampling,
     *,
     num_interactions: int,
@@ -98,7 +98,10 @@ def make_epoch(
                     state.params, per_user, data, batch, model_key, overrides
                 )
                 updates, opt_state = optimiser.update(
-                    gradients, state.opt_state, state.params
+                    gradients,
+                    state.opt_state,
+                    state.params,
+                    **rate_override(overrides),
                 )
                 params = optax.apply_updates(state.params, updates)
             params = project(params, auxiliary_form)

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drrl_jax import dro
 from drrl_jax.training.build import Parts
+from drrl_jax.training.config import DRRL_DEFAULTS, hyperparameters
 from drrl_jax.training.state import TrainState
 
 
@@ -30,6 +32,62 @@ class Grid(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[setting], self.states)
 
 
+_BUDGETED = ("learned", "user")  # modes in which radius and weight go together
+
+
+def _check_names(parts: Parts, overrides: Mapping[str, Any]) -> None:
+    """Refuses names that no part of a step would read."""
+    objective = parts.objective
+    taken = {
+        name
+        for name, parameter in hyperparameters(objective.loss_name).items()
+        if not isinstance(parameter.default, bool | str)
+    }
+    if objective.mode in _BUDGETED:
+        taken |= {"radius", "weight"}
+        if objective.loss_name == "drrl_tempered":
+            taken -= {"temperature"}  # what the budget is solved for
+    for name in overrides:
+        if name not in {*taken, "learning_rate"}:
+            raise ValueError(
+                "overrides must be learning_rate or hyperparameters of"
+                f" {objective.loss_name!r}, which are {', '.join(sorted(taken))};"
+                f" got {name!r}."
+            )
+    if "radius" in overrides and "weight" in overrides:
+        raise ValueError(
+            "radius and weight are two names of one thing; got both in overrides."
+        )
+
+
+def _with_budget(parts: Parts, traced: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Radius and weight of every setting where thresholds are learned or per user.
+
+    Whichever of the two is not overridden follows from the other and the order, as it
+    does in ``build``, where the config holds the one that it sets.
+    """
+    objective, loss = parts.objective, parts.config.loss
+    if objective.mode not in _BUDGETED or not (
+        {"gamma", "radius", "weight"} & set(traced)
+    ):
+        return traced
+    gamma = traced.get("gamma", objective.hyperparameters["gamma"])
+    default = DRRL_DEFAULTS[loss.name].get("weight") if loss.radius is None else None
+    weight: Any = traced.get("weight", default if loss.weight is None else loss.weight)
+    radius: Any = traced.get("radius")
+    if radius is None and weight is not None:
+        radius = dro.radius_from_weight(weight, gamma)
+    else:
+        radius = objective.radius if radius is None else radius
+        weight = dro.weight_from_radius(radius, gamma)
+    count = len(next(iter(traced.values())))
+    return {
+        **traced,
+        "radius": jnp.broadcast_to(jnp.asarray(radius, jnp.float32), (count,)),
+        "weight": jnp.broadcast_to(jnp.asarray(weight, jnp.float32), (count,)),
+    }
+
+
 def train_grid(
     parts: Parts,
     overrides: Mapping[str, Sequence[float]],
@@ -44,9 +102,10 @@ def train_grid(
 
     Args:
       parts: what ``build`` returns; its data is shared.
-      overrides: numbers of each setting by hyperparameter of the loss (``gamma``,
-        ``radius``, ``temperature``, …), all of one length. They are traced, so they
-        take the place of the config's whatever their values.
+      overrides: numbers of each setting, all of one length, by name: numeric
+        hyperparameters of the loss (``gamma``, ``temperature``, …), ``radius`` or
+        ``weight`` in every threshold mode of DrRL, and ``learning_rate``, the model's.
+        They are traced, so they take the place of the config's whatever their values.
       seeds: a seed for each setting; the config's for all by default.
       epochs: how many; the config's by default.
 
@@ -54,8 +113,8 @@ def train_grid(
       A ``Grid``, equal to separate runs to float tolerance.
 
     Raises:
-      ValueError: for lengths that differ, or a name that is no hyperparameter of the
-        loss.
+      ValueError: for lengths that differ, a name that cannot be mapped, or ``radius``
+        and ``weight`` together.
 
     Example:
       >>> from drrl_jax import training
@@ -73,13 +132,7 @@ def train_grid(
         raise ValueError(
             f"overrides and seeds must be of one length of at least 1; got {lengths}."
         )
-    taken = set(parts.objective.hyperparameters)
-    for name in overrides:
-        if name not in taken:
-            raise ValueError(
-                f"overrides must be hyperparameters of {parts.objective.loss_name!r},"
-                f" which are {', '.join(sorted(taken))}; got {name!r}."
-            )
+    _check_names(parts, overrides)
     count = next(iter(lengths.values()))
     if not count:
         raise ValueError("overrides and seeds must hold a setting; got none.")
@@ -88,7 +141,9 @@ def train_grid(
     # vmap of one seed draws the ids once; of many, each setting draws its own.
     seed = jnp.asarray(chosen[0] if shared else chosen, jnp.uint32)
     axis = None if shared else 0
-    traced = {name: jnp.asarray(v, jnp.float32) for name, v in overrides.items()}
+    traced = _with_budget(
+        parts, {name: jnp.asarray(v, jnp.float32) for name, v in overrides.items()}
+    )
 
     states = jax.vmap(parts.init)(jnp.asarray(chosen, jnp.uint32))
     # The step number is the same in all settings, and the ids are a function of it.

@@ -4,6 +4,7 @@ Data → model → scores → loss, in that order; each stage knows nothing of t
 """
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -106,7 +107,7 @@ class Objective:
         if batch.negatives is None and self.loss_name in losses.ROW_LOSSES:
             return self._over_catalogue(params, per_user, data, batch, key, overrides)
         scored = self.score(params, data, batch, key)
-        hyper = {**self.hyperparameters, **(overrides or {})}
+        hyper = self._hyper(overrides)
         rows = losses.LOSSES[self.loss_name](
             scored.positive,
             scored.negative,
@@ -152,8 +153,7 @@ class Objective:
             exclude=positives_of(data.positives, batch.users, self.max_positives),
             weights=batch.valid / jnp.maximum(jnp.sum(batch.valid), 1),
             **{
-                **self.hyperparameters,
-                **(overrides or {}),
+                **self._hyper(overrides),
                 **self._supplied(params, per_user, batch),
             },
         )
@@ -281,6 +281,12 @@ class Objective:
     def _prepare(self, rows: jax.Array) -> jax.Array:
         return scores.prepare(rows, self.similarity).astype(self.dtype)
 
+    def _hyper(self, overrides: Mapping[str, jax.Array] | None) -> dict[str, Any]:
+        """What the loss takes; overrides may hold a budget or a rate that it does not."""
+        takes = inspect.signature(losses.LOSSES[self.loss_name]).parameters
+        merged = {**self.hyperparameters, **(overrides or {})}
+        return {name: value for name, value in merged.items() if name in takes}
+
     def _supplied(self, params, per_user, batch) -> dict[str, Any]:
         """What the loss needs beyond scores: thresholds, quantiles, variables."""
         name = self.loss_name
@@ -331,7 +337,8 @@ class Objective:
         Returns:
           ``{statistic: [num_users]}`` with the keys of ``per_user``.
         """
-        hyper = {**self.hyperparameters, **(overrides or {})}
+        hyper = self._hyper(overrides)
+        radius = (overrides or {}).get("radius", self.radius)
         users, items = self.embeddings(params, data)
         num_users = self.model.num_users
         blocks = -(-num_users // block)
@@ -345,7 +352,7 @@ class Objective:
             solution = dro.worst_case(
                 product,
                 gamma=hyper["gamma"],
-                radius=self.radius,
+                radius=radius,
                 where=catalogue_mask(
                     data.positives, block_ids, self.model.num_items, self.max_positives
                 ),

@@ -1,5 +1,6 @@
 """The optimiser of a run, from Optax parts: one rule for each kind of parameter."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -40,7 +41,7 @@ def learning_rate(config: config_dict.ConfigDict, total_steps: int) -> optax.Sch
 
 def make_optimiser(
     config: config_dict.ConfigDict, steps_per_epoch: int, *, eps_root: float = 0.0
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """Adam or Adagrad for the model; the auxiliary variables by their own rules.
 
     Args:
@@ -50,7 +51,8 @@ def make_optimiser(
         row that has had no gradient is else infinite (for updates differentiated).
 
     Returns:
-      A transformation over ``{"model": …, "threshold": …, …}``.
+      A transformation over ``{"model": …, "threshold": …, …}``. Its update takes a
+      traced ``learning_rate`` as a keyword, in place of the config's (sweeps).
     """
     training, loss = config.training, config.loss
     steps: list[optax.GradientTransformation] = []
@@ -65,7 +67,7 @@ def make_optimiser(
     total = steps_per_epoch * training.epochs
     schedule = learning_rate(config, total)
     steps.append(optax.scale_by_learning_rate(schedule))
-    rules = {"model": optax.chain(*steps)}
+    rules = {"model": _at_rate(optax.chain(*steps), training.learning_rate)}
 
     own_rate = loss.threshold_learning_rate
     # The paper descends the *sum* over the batch: a user's threshold moves by its own
@@ -86,7 +88,30 @@ def make_optimiser(
     rules["llpauc"] = _llpauc_rule(
         loss.auxiliary_learning_rate or training.learning_rate, auxiliary_form(config)
     )
+    if not loss.auxiliary_learning_rate:
+        rules["llpauc"] = _at_rate(rules["llpauc"], training.learning_rate)
     return optax.partition(rules, lambda params: {name: name for name in params})
+
+
+def _at_rate(
+    rule: optax.GradientTransformation, rate: float
+) -> optax.GradientTransformationExtraArgs:
+    """A rule made for a rate, at the traced ``learning_rate`` its update may be given."""
+    inner = optax.with_extra_args_support(rule)
+
+    def update(updates, state, params=None, *, learning_rate=None, **extra):
+        updates, state = inner.update(updates, state, params, **extra)
+        if learning_rate is not None:
+            factor = learning_rate / rate
+            updates = jax.tree.map(lambda u: factor * u, updates)
+        return updates, state
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def rate_override(overrides: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """The part of the overrides that goes to the optimiser's update."""
+    return {name: overrides[name] for name in ("learning_rate",) if name in overrides}
 
 
 def auxiliary_form(config: config_dict.ConfigDict) -> str:

@@ -24,6 +24,7 @@ import optax
 
 from drrl_jax import models, scores
 from drrl_jax.training.objective import Batch, Objective, Params
+from drrl_jax.training.optimiser import rate_override
 from drrl_jax.training.state import DeviceData
 
 
@@ -82,7 +83,7 @@ def _table(path) -> str | None:
 
 def sparse_step(
     objective: Objective,
-    optimiser: optax.GradientTransformation,
+    optimiser: optax.GradientTransformationExtraArgs,
     params: Params,
     opt_state: optax.OptState,
     per_user: dict[str, jax.Array],
@@ -134,6 +135,8 @@ def sparse_step(
 
     small_params, small_state = take(params, rows), take(opt_state, rows)
     loss, gradients = jax.value_and_grad(loss_of)(small_params)
-    updates, small_state = optimiser.update(gradients, small_state, small_params)
+    updates, small_state = optimiser.update(
+        gradients, small_state, small_params, **rate_override(overrides)
+    )
     small_params = optax.apply_updates(small_params, updates)
     return loss, put(params, small_params, rows), put(opt_state, small_state, rows)

@@ -7,7 +7,6 @@ import numpy as np
 from absl import app, flags
 
 from drrl_jax import data, training
-from drrl_jax.training.grid import train_grid
 from experiments.report_table import markdown_table
 
 _PATH = flags.DEFINE_string("path", "", "Data folder; empty: the synthetic set.")
@@ -30,7 +29,7 @@ def main(_: list[str]) -> None:
     rows, alone = [], None
     for count in (1, settings):
         overrides = {"temperature": np.linspace(0.1, 0.5, count).tolist()}
-        seconds = train_grid(parts, overrides, epochs=1 + epochs).seconds
+        seconds = training.train_grid(parts, overrides, epochs=1 + epochs).seconds
         epoch = float(np.median(seconds[1:]))
         alone = alone or epoch
         rows.append(

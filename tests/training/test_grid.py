@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from drrl_jax import training
-from drrl_jax.training.grid import train_grid
 from tests.training.helpers import tiny_config, tiny_dataset
 
 
@@ -13,7 +12,7 @@ from tests.training.helpers import tiny_config, tiny_dataset
 def test_grid_equals_separate_runs(seeds):
     overrides = {"gamma": [1.2, 2.0], "temperature": [0.2, 0.4]}
     parts = training.build(tiny_config(), tiny_dataset())
-    grid = train_grid(parts, overrides, seeds=seeds, epochs=2)
+    grid = training.train_grid(parts, overrides, seeds=seeds, epochs=2)
     assert grid.losses.shape == (2, 2)
     epoch = training.jit_epoch(parts.epoch)
     for setting in range(2):
@@ -32,6 +31,59 @@ def test_grid_equals_separate_runs(seeds):
 def test_grid_refuses_what_does_not_fit():
     parts = training.build(tiny_config(), tiny_dataset())
     with pytest.raises(ValueError, match="one length"):
-        train_grid(parts, {"gamma": [1.0], "temperature": [0.1, 0.2]})
+        training.train_grid(parts, {"gamma": [1.0], "temperature": [0.1, 0.2]})
     with pytest.raises(ValueError, match="got 'margin'"):
-        train_grid(parts, {"margin": [1.0]})
+        training.train_grid(parts, {"margin": [1.0]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides"),
+    [
+        (
+            {
+                "training__weight_decay": 1e-3,
+                "training__schedule": "cosine",
+                "training__optimiser": "sparse_adam",
+            },
+            {"training.learning_rate": [0.003, 0.03], "loss.gamma": [1.2, 2.0]},
+        ),
+        ({"loss__name": "llpauc"}, {"training.learning_rate": [0.003, 0.03]}),
+        ({"loss__name": "softmax"}, {"loss.temperature": [0.1, 0.3]}),
+        ({"loss__name": "drrl"}, {"loss.radius": [0.1, 0.8], "loss.gamma": [1.2, 2.0]}),
+        (
+            {"loss__name": "drrl", "loss__threshold_mode": "user"},
+            {"loss.radius": [0.1, 0.8], "loss.gamma": [1.2, 2.0]},
+        ),
+        (
+            {"loss__name": "drrl_dual", "loss__weight": 1.5},
+            {"loss.gamma": [1.2, 2.0]},
+        ),
+        (
+            {"loss__name": "drrl_tempered", "loss__threshold_mode": "user"},
+            {"loss.weight": [1.2, 2.0]},
+        ),
+    ],
+    ids=lambda value: ",".join(f"{k}={v}" for k, v in value.items()),
+)
+def test_grid_equals_runs_of_as_many_configs(changes, overrides):
+    """Each setting is what a run of its own config is: rates and budgets included."""
+    parts = training.build(tiny_config(**changes), tiny_dataset())
+    names = {field.split(".")[1]: values for field, values in overrides.items()}
+    grid = training.train_grid(parts, names, epochs=1)
+    for setting in range(2):
+        own = {field.replace(".", "__"): v[setting] for field, v in overrides.items()}
+        alone = training.build(tiny_config(**changes, **own), tiny_dataset())
+        epoch = training.jit_epoch(alone.epoch)
+        state, losses = epoch(alone.init(), alone.data, np.uint32(0), {})
+        np.testing.assert_allclose(grid.losses[0, setting], losses.mean(), rtol=1e-4)
+        got, want = grid.state(setting).params, state.params
+        for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want)):
+            np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
+
+
+def test_grid_refuses_two_names_of_one_budget():
+    parts = training.build(
+        tiny_config(loss__name="drrl", loss__threshold_mode="user"), tiny_dataset()
+    )
+    with pytest.raises(ValueError, match="two names of one thing"):
+        training.train_grid(parts, {"radius": [1.0], "weight": [2.0]})
