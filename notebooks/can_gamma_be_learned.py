@@ -10,13 +10,14 @@
 
 # %% [markdown]
 # # Can γ be learned?
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/#create=true)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/#upload=true)
 #
 # Not on the training loss, whatever the data. On held-out positives, through the steps of
 # the model, it can be tried: a small model on a small synthetic set.
 #
-# In Colab: upload this notebook and the built wheel; Runtime → Change runtime type
-# gives an accelerator, which nothing here needs.
+# In Colab: upload this file, then, by the folder symbol at the left, the package's wheel
+# (`python -m build` in a clone writes it to `dist`); the next cell installs it.
+# Runtime → Change runtime type gives an accelerator; nothing here needs one.
 
 # %%
 import glob
@@ -24,11 +25,16 @@ import importlib.util
 import subprocess
 import sys
 
-if (
-    importlib.util.find_spec("drrl_jax") is None
-):  # Colab: the wheel, or a clone's folder
-    package = next(iter(glob.glob("drrl_jax-*.whl")), "..")
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", package])
+if importlib.util.find_spec("drrl_jax") is None:
+    found = glob.glob("drrl_jax-*.whl")  # uploaded beside this notebook
+    if glob.glob("../setup.cfg"):  # the clone that it lies in
+        found.append("..")
+    if not found:
+        raise FileNotFoundError(
+            "drrl_jax is not installed: upload its wheel, drrl_jax-*.whl, to this"
+            " folder and run this cell again."
+        )
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", found[0]])
 
 import jax
 import jax.numpy as jnp

@@ -9,12 +9,12 @@ import sys
 from tests.test_public import PACKAGES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = [sys.executable, "-m", "sphinx", "-W", "-b", "html", "docs"]
 
 
 def test_builds_without_warnings(tmp_path):
-    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", "docs"]
     done = subprocess.run(
-        [*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+        [*BUILD, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
     for package in PACKAGES:

@@ -9,8 +9,10 @@ import subprocess
 import sys
 
 import pytest
+from matplotlib.figure import Figure
 
 from tests.conftest import data_dir
+from tests.test_docs import BUILD, load_maker
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -79,6 +81,19 @@ def test_dataset_command(tmp_path):
 def test_the_test_command_is_the_first_block_after_its_marker():
     (command,) = block("test-command")
     assert command.endswith("-m pytest -n 2") and "'.[test]'" in command
+
+
+def test_the_docs_command_is_the_one_that_is_tested():
+    (command,) = block("docs-command")
+    assert shlex.split(command)[1:] == [*BUILD[1:], "docs/_build/html"]
+
+
+def test_the_picture(monkeypatch):
+    saved = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: saved.append(path))
+    assert "docs/images/weights_by_gamma.py" in README
+    load_maker("images/weights_by_gamma").main()
+    assert saved == [ROOT / "docs" / "images" / "weights_by_gamma.png"]
 
 
 def test_links_lead_somewhere():

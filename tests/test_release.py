@@ -16,7 +16,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Quick ones, of each layer; all of tests/ but what needs the repository passes so.
 QUICK = [
     "tests/test_public.py",
-    "tests/dro/test_golden.py",
     "tests/losses/test_golden.py",
     "tests/losses/test_errors.py",
     "tests/data/test_formats.py",
@@ -34,7 +33,7 @@ def built(tmp_path_factory):
     )
     shutil.copytree(ROOT, source, ignore=ignore)
     build = [sys.executable, "-m", "build", "--outdir", str(top), str(source)]
-    done = subprocess.run(build, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(build, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     (sdist,) = top.glob("*.tar.gz")
     with tarfile.open(sdist) as file:
@@ -60,7 +59,7 @@ def python(built, *arguments):
     }
     return subprocess.run(
         [sys.executable, *arguments], cwd=alone, capture_output=True, text=True,
-        timeout=300, env={**os.environ, **environment},
+        timeout=900, env={**os.environ, **environment},
     )  # fmt: skip
 
 

@@ -176,12 +176,14 @@ def _check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> Non
             " or are all users too short to split?"
         )
     negatives = config_lib.num_negatives(config)
-    if negatives is not None and negatives > dataset.num_items:
+    drawn = config.training.negative_pool != "batch"
+    if drawn and negatives is not None and negatives > dataset.num_items:
         raise ValueError(
             "training.negatives must be at most the number of items,"
             f" {dataset.num_items}; got {negatives}. 'all' takes each once."
         )
-    if config.loss.name == "sl_at_k" and config.loss.top_k > dataset.num_items:
+    ranks = config.loss.name in QUANTILE_LOSSES
+    if ranks and config.loss.top_k > dataset.num_items:
         raise ValueError(
             "loss.top_k must be at most the number of items,"
             f" {dataset.num_items}; got {config.loss.top_k}."
