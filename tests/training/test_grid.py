@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from drrl_jax import training
+from drrl_jax.training import grid as grid_lib
 from tests.training.helpers import tiny_config, tiny_dataset
 
 
@@ -44,26 +45,17 @@ def test_grid_refuses_what_does_not_fit():
                 "training__weight_decay": 1e-3,
                 "training__schedule": "cosine",
                 "training__optimiser": "sparse_adam",
+                "loss__name": "softmax",
             },
-            {"training.learning_rate": [0.003, 0.03], "loss.gamma": [1.2, 2.0]},
+            {"training.learning_rate": [0.003, 0.03], "loss.temperature": [0.1, 0.3]},
         ),
         ({"loss__name": "llpauc"}, {"training.learning_rate": [0.003, 0.03]}),
-        ({"loss__name": "softmax"}, {"loss.temperature": [0.1, 0.3]}),
-        ({"loss__name": "drrl"}, {"loss.radius": [0.1, 0.8], "loss.gamma": [1.2, 2.0]}),
         (
             {"loss__name": "drrl", "loss__threshold_mode": "user"},
             {"loss.radius": [0.1, 0.8], "loss.gamma": [1.2, 2.0]},
         ),
-        (
-            {"loss__name": "drrl_dual", "loss__weight": 1.5},
-            {"loss.gamma": [1.2, 2.0]},
-        ),
-        (
-            {"loss__name": "drrl_tempered", "loss__threshold_mode": "user"},
-            {"loss.weight": [1.2, 2.0]},
-        ),
     ],
-    ids=lambda value: ",".join(f"{k}={v}" for k, v in value.items()),
+    ids=["rate and temperature", "rate of llpauc", "budget"],
 )
 def test_grid_equals_runs_of_as_many_configs(changes, overrides):
     """Each setting is what a run of its own config is: rates and budgets included."""
@@ -72,7 +64,7 @@ def test_grid_equals_runs_of_as_many_configs(changes, overrides):
     grid = training.train_grid(parts, names, epochs=1)
     for setting in range(2):
         own = {field.replace(".", "__"): v[setting] for field, v in overrides.items()}
-        alone = training.build(tiny_config(**changes, **own), tiny_dataset())
+        alone = training.build(tiny_config(**{**changes, **own}), tiny_dataset())
         epoch = training.jit_epoch(alone.epoch)
         state, losses = epoch(alone.init(), alone.data, np.uint32(0), {})
         np.testing.assert_allclose(grid.losses[0, setting], losses.mean(), rtol=1e-4)
@@ -87,3 +79,40 @@ def test_grid_refuses_two_names_of_one_budget():
     )
     with pytest.raises(ValueError, match="two names of one thing"):
         training.train_grid(parts, {"radius": [1.0], "weight": [2.0]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides"),
+    [
+        ({"loss__name": "drrl_dual"}, {"gamma": 1.2}),
+        ({"loss__name": "drrl_dual", "loss__radius": 0.7}, {"gamma": 1.2}),
+        ({"loss__name": "drrl_dual", "loss__weight": 1.5}, {"gamma": 1.2}),
+        ({"loss__name": "drrl", "loss__threshold_mode": "learned"}, {"gamma": 1.2}),
+        ({"loss__name": "drrl", "loss__threshold_mode": "user"}, {"weight": 1.5}),
+        ({"loss__name": "drrl", "loss__threshold_mode": "user"}, {"radius": 0.3}),
+        (
+            {"loss__name": "drrl_tempered", "loss__threshold_mode": "user"},
+            {"radius": 0.3, "gamma": 1.2},
+        ),
+        (
+            {"loss__name": "drrl_tempered", "loss__threshold_mode": "user"},
+            {"weight": 1.5},
+        ),
+    ],
+    ids=lambda value: ",".join(f"{k.split('__')[-1]}={v}" for k, v in value.items()),
+)
+def test_budgets_follow_as_they_do_in_a_config(changes, overrides):
+    parts = training.build(tiny_config(**changes), tiny_dataset())
+    own = {f"loss__{name}": value for name, value in overrides.items()}
+    alone = training.build(tiny_config(**{**changes, **own}), tiny_dataset()).objective
+    traced = {name: np.float32([value]) for name, value in overrides.items()}
+    found = grid_lib._with_budget(parts, traced)
+    np.testing.assert_allclose(found["radius"], [alone.radius], rtol=1e-5)
+    if "weight" in alone.hyperparameters:
+        weight = alone.hyperparameters["weight"]
+        np.testing.assert_allclose(found["weight"], [weight], rtol=1e-5)
+
+
+def test_settings_without_a_budget_are_left_alone():
+    parts = training.build(tiny_config(), tiny_dataset())
+    assert set(grid_lib._with_budget(parts, {"gamma": np.ones(2)})) == {"gamma"}
