@@ -105,8 +105,7 @@ def test_cuda_missing(tmp_path):
 
 def test_interrupt_is_clean_and_resumes(tmp_path):
     short = ["--config.baselines=()", "--config.training.eval_every=1",
-             "--config.training.patience=0", "--config.data.num_users=60",
-             "--config.data.num_items=80"]  # fmt: skip
+             "--config.training.patience=0"]  # fmt: skip
     process = start(tmp_path, *short, "--config.training.epochs=5000")
     metrics = tmp_path / "metrics.jsonl"
     deadline = time.monotonic() + 240

@@ -1,5 +1,6 @@
 """The host's side of training: epochs, checks, early stopping, checkpoints, records."""
 
+import contextlib
 import json
 import pathlib
 import time
@@ -18,6 +19,7 @@ from drrl_jax.training.build import Parts, build
 from drrl_jax.training.checkpoint import Checkpointer, check_workdir, claim_workdir
 from drrl_jax.training.config import validate
 from drrl_jax.training.epoch import jit_epoch
+from drrl_jax.training.interrupt import deferred_interrupt
 from drrl_jax.training.records import Records
 from drrl_jax.training.state import TrainState
 
@@ -144,8 +146,11 @@ def fit(
         dynamic_ncols=True,
     )
     stopped = _patience_spent(config, record)
+    interrupt = contextlib.ExitStack()
     try:
+        check_interrupt = interrupt.enter_context(deferred_interrupt())
         while record["epoch"] < training.epochs and not stopped:
+            check_interrupt()
             state, device_losses = epoch_fn(state, parts.data, seed, {})
             step_losses = np.asarray(device_losses)
             record["epoch"] += 1
@@ -181,6 +186,7 @@ def fit(
                 )
                 stopped = _patience_spent(config, record)
     finally:
+        interrupt.close()
         bar.close()
         if checkpointer is not None:
             checkpointer.close()
