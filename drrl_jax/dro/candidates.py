@@ -36,7 +36,11 @@ def working_dtype(values: ArrayLike) -> jnp.dtype:
 
 
 def candidates(
-    values: ArrayLike, probs: ArrayLike | None, where: ArrayLike | None
+    values: ArrayLike,
+    probs: ArrayLike | None,
+    where: ArrayLike | None,
+    *,
+    hold: bool = False,
 ) -> Candidates:
     """Checks shapes and turns scores into distances from the best used one.
 
@@ -45,6 +49,8 @@ def candidates(
       probs: nonnegative base weights, uniform if ``None``; normalised here over the
         used entries. Broadcasts to ``values``.
       where: which entries to use, all if ``None``. Broadcasts to ``values``.
+      hold: whether distances are from a constant, as suits what does not depend on
+        where they are measured from: the maximum's derivative costs several passes.
 
     Returns:
       The rows' `Candidates`, in the working type.
@@ -79,7 +85,8 @@ def candidates(
     scores = jnp.where(used, scores, 0)
     best = jnp.max(scores, axis=-1, initial=-jnp.inf, where=used)
     best = jnp.where(jnp.any(used, axis=-1), best, 0)
-    distance = jnp.where(used, best[..., None] - scores, 0)
+    top = lax.stop_gradient(best) if hold else best
+    distance = jnp.where(used, top[..., None] - scores, 0)
     return Candidates(distance, base, best, used)
 
 

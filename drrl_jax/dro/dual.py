@@ -5,7 +5,13 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from drrl_jax.dro.candidates import candidates, output_dtype, rows
-from drrl_jax.dro.order import check_dual_gamma, check_weight, is_static, kappa_of
+from drrl_jax.dro.order import (
+    check_dual_gamma,
+    check_weight,
+    is_static,
+    kappa_of,
+    whole_power,
+)
 
 
 def dual(
@@ -72,21 +78,31 @@ def dual(
     extra = rows(epsilon, "epsilon", shape, dtype)
     over = (row.best - beta)[..., None] - row.distance
     terms = scale[..., None] * jnp.where(over > 0, over, 0) + extra[..., None]
-    value = power_mean(jnp.where(row.used, terms, 0), row.probs, kappa) + beta
+    terms = jnp.where(row.used, terms, 0)
+    value = power_mean(terms, row.probs, kappa, whole_power(gamma)) + beta
     value = jnp.where(jnp.any(row.used, axis=-1), value, 0)
     return value.astype(output_dtype(values))
 
 
-def power_mean(terms: Array, probs: Array, kappa: Array) -> Array:
-    """``(sum(probs * terms ** k)) ** (1 / k)`` of nonnegative terms, k = 1 / kappa."""
+def power_mean(
+    terms: Array, probs: Array, kappa: Array, whole: int | None = None
+) -> Array:
+    """``(sum(probs * terms ** k)) ** (1 / k)`` of nonnegative terms, k = 1 / kappa.
+
+    ``whole`` is ``k - 1`` where that is known to be a whole number.
+    """
     top = lax.stop_gradient(jnp.max(terms, axis=-1))
     some = top > 0
     scale = jnp.where(some, top, 1)
     kappa = jnp.maximum(kappa, 1e-6)
     ratio = terms / scale[..., None]
     held = (ratio > 0) & (probs > 0)
-    logs = jnp.log(jnp.where(held, ratio, 1)) / kappa[..., None]
-    total = jnp.sum(jnp.where(held, probs * jnp.exp(logs), 0), axis=-1)
+    if whole is None:
+        logs = jnp.log(jnp.where(held, ratio, 1)) / kappa[..., None]
+        powers = jnp.where(held, jnp.exp(logs), 0)
+    else:
+        powers = lax.integer_pow(ratio, whole + 1)
+    total = jnp.sum(jnp.where(held, probs * powers, 0), axis=-1)
     return jnp.where(
         some, scale * jnp.exp(kappa * jnp.log(jnp.where(some, total, 1))), 0
     )

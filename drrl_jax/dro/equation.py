@@ -20,6 +20,18 @@ class Rows(NamedTuple):
     largest: Array  # [...] the largest budget, log(1 / q(best))
 
 
+class Form(NamedTuple):
+    """What is known of an equation before tracing, which saves work.
+
+    Attributes:
+      whole: ``k - 1`` where that is a small whole number (`order.whole_power`).
+      uniform: whether all base probabilities of a row that are not 0 are the same.
+    """
+
+    whole: int | None
+    uniform: bool
+
+
 class Edge(NamedTuple):
     """A statement of what happens at the threshold, where rounding cannot tell.
 
@@ -52,12 +64,14 @@ class Root(NamedTuple):
     steps: Array
 
 
-def tilt_at(row: Rows, tau: Array, edge: Edge | None = None) -> Tilt:
+def tilt_at(
+    row: Rows, tau: Array, edge: Edge | None = None, whole: int | None = None
+) -> Tilt:
     """The tilted distribution at a temperature in units of the row's range."""
     mild = lax.stop_gradient(tau > 1)
-    x = row.distance / tau[..., None]
+    x = row.distance * (1 / tau)[..., None]
     stated = None if edge is None else edge.powers(row.distance)
-    return tilt(x, row.probs, row.kappa, mild, stated)
+    return tilt(x, row.probs, row.kappa, mild, stated, whole)
 
 
 def reach(share: Array, kappa: Array) -> Array:

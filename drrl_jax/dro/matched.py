@@ -7,7 +7,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from drrl_jax.dro.candidates import candidates, output_dtype, rows
-from drrl_jax.dro.order import is_static, kappa_of
+from drrl_jax.dro.order import is_static, kappa_of, whole_power
 from drrl_jax.dro.temperature import is_mild
 from drrl_jax.dro.tilt import tilt
 from drrl_jax.dro.worst_case import envelope_value
@@ -81,12 +81,20 @@ def worst_case_at_temperature(
     shape, dtype = row.distance.shape, row.distance.dtype
     tau = lax.stop_gradient(rows(temperature, "temperature", shape, dtype))
     kappa = rows(kappa_of(gamma, dtype), "gamma", shape, dtype)
+    whole = whole_power(gamma)
     at = tilt(
-        row.distance / tau[..., None], row.probs, kappa, is_mild(row.distance, tau)
+        row.distance / tau[..., None],
+        row.probs,
+        kappa,
+        is_mild(row.distance, tau),
+        whole=whole,
     )
     weights = jnp.where(row.used, row.probs * at.powers / at.mass[..., None], 0)
     some = jnp.any(row.used, axis=-1)
     radius = lax.stop_gradient(jnp.where(some, jnp.maximum(at.divergence, 0), 0))
-    value = envelope_value(row, weights, tau, kappa, radius)
+    # The value needs no derivative of where distances are measured from.
+    held = candidates(values, probs, where, hold=True)
+    held = held._replace(best=lax.stop_gradient(held.best))
+    value = envelope_value(held, weights, tau, kappa, radius, whole)
     out = output_dtype(values)
     return MatchedCase(value.astype(out), weights.astype(out), radius.astype(out))

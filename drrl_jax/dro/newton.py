@@ -7,12 +7,21 @@ linear in the log temperature at both ends.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from drrl_jax.dro.equation import Rows, bounds, budget_tolerance, target_logit, tilt_at
+from drrl_jax.dro.equation import (
+    Form,
+    Rows,
+    bounds,
+    budget_tolerance,
+    target_logit,
+    tilt_at,
+)
+from drrl_jax.dro.tilt import whole_budget
 
 
 class _State(NamedTuple):
@@ -26,7 +35,7 @@ class _State(NamedTuple):
 
 
 def solve(
-    row: Rows, guess: Array, active: Array, max_steps: int
+    row: Rows, guess: Array, active: Array, max_steps: int, form: Form
 ) -> tuple[Array, Array, Array]:
     """Solves the active rows; returns temperatures, which failed, and steps.
 
@@ -41,15 +50,17 @@ def solve(
     # Newton's error after a step is of second order where the slope is Lipschitz.
     trusted = row.kappa <= 0.35
 
+    budget = _budget(row, form)
+
     def body(state: _State) -> _State:
-        at = tilt_at(row, jnp.exp(state.log_tau))
-        gap = at.divergence - row.radius
+        divergence, slope = budget(jnp.exp(state.log_tau))
+        gap = divergence - row.radius
         lower = jnp.where(gap > 0, state.log_tau, state.low)
         upper = jnp.where(gap > 0, state.high, state.log_tau)
-        spent = jnp.maximum(at.divergence, eps**2)
-        left = jnp.maximum(row.largest - at.divergence, eps * row.largest)
+        spent = jnp.maximum(divergence, eps**2)
+        left = jnp.maximum(row.largest - divergence, eps * row.largest)
         logit = jnp.log(spent) - jnp.log(left) - target
-        rate = at.slope * (1 / spent + 1 / left)
+        rate = slope * (1 / spent + 1 / left)
         step = jnp.clip(-logit / jnp.where(rate < 0, rate, -eps), -2.5, 2.5)
         proposal = state.log_tau + step
         kept = (proposal > lower) & (proposal < upper)
@@ -83,3 +94,23 @@ def solve(
         lambda s: jnp.any(~s.done) & (s.passes < max_steps), body, state
     )
     return jnp.exp(state.log_tau), state.failed, state.steps
+
+
+def _budget(row: Rows, form: Form) -> Callable[[Array], tuple[Array, Array]]:
+    """The divergence and its slope as a function of the temperature."""
+
+    def careful(tau: Array) -> tuple[Array, Array]:
+        at = tilt_at(row, tau, whole=form.whole)
+        return at.divergence, at.slope
+
+    if form.whole is None:
+        return careful
+    whole, distance, share = form.whole, row.distance, row.probs
+    if form.uniform:
+        distance = jnp.where(row.probs > 0, distance, jnp.inf)
+        share = jnp.max(row.probs, axis=-1, keepdims=True)
+
+    def fast(tau: Array) -> tuple[Array, Array]:
+        return whole_budget(distance * (1 / tau)[..., None], share, row.kappa, whole)
+
+    return lambda tau: lax.cond(jnp.any(tau > 1), careful, fast, tau)

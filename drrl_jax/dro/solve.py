@@ -7,14 +7,55 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from drrl_jax.dro import newton, staircase
-from drrl_jax.dro.equation import Edge, Root, Rows, point_of, tilt_at
+from drrl_jax.dro.equation import (
+    Edge,
+    Form,
+    Root,
+    Rows,
+    first_guess,
+    point_of,
+    tilt_at,
+)
 
 MAX_STEPS = 60
 # Scores that a CPU's cache holds along with a pass's intermediate arrays.
-_CACHE = 2**16
+_CACHE = 2**18
+# Scores of a row that its starting point is solved on, and steps there.
+_SAMPLE = 256
+_SAMPLE_STEPS = 4
 
 
-def solve(row: Rows, guess: Array, active: Array) -> Root:
+def starting_point(row: Rows, active: Array, form: Form) -> Array:
+    """A temperature to start from: of long rows, the solution on a sample of theirs.
+
+    Every so many-th score, the best one among them: a step there costs a fraction of
+    one on the row, and saves one or two of those.
+    """
+    width = row.distance.shape[-1]
+    stride = width // _SAMPLE
+    if form.whole is None or stride < 4:
+        return first_guess(row)
+    distance = row.distance[..., ::stride].at[..., 0].set(0)
+    probs = row.probs[..., ::stride]
+    # The best score may be one that a mask had removed from the sample's first place.
+    least = jnp.max(probs, axis=-1)
+    probs = probs.at[..., 0].set(jnp.maximum(probs[..., 0], least))
+    total = jnp.sum(probs, axis=-1)
+    probs = probs / jnp.where(total > 0, total, 1)[..., None]
+    some = probs[..., 0] > 0
+    largest = -jnp.log(jnp.where(some, probs[..., 0], 1))
+    sample = row._replace(distance=distance, probs=probs, largest=largest)
+    solvable = active & (row.radius < 0.9 * largest)
+    guess = first_guess(sample)
+    guess, _, _ = newton.solve(sample, guess, solvable, _SAMPLE_STEPS, form)
+    # A row whose sample says nothing: too few of its scores, or the best only.
+    left = active & ~solvable
+    return lax.cond(
+        jnp.any(left), lambda: jnp.where(left, first_guess(row), guess), lambda: guess
+    )
+
+
+def solve(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     """`solve_rows`, on a CPU a block of rows at a time.
 
     A block stays in cache from pass to pass, and stops when its own rows are done:
@@ -24,13 +65,13 @@ def solve(row: Rows, guess: Array, active: Array) -> Root:
     total = math.prod(shape[:-1])
     block = _block(total, shape[-1]) if jax.default_backend() == "cpu" else total
     if block == total:
-        return solve_rows(row, guess, active)
+        return solve_rows(row, guess, active, form)
 
     def split(x: Array) -> Array:
         return x.reshape(total // block, block, *x.shape[len(shape) - 1 :])
 
     blocks = jax.tree.map(split, (row, guess, active))
-    root = lax.map(lambda arguments: solve_rows(*arguments), blocks)
+    root = lax.map(lambda arguments: solve_rows(*arguments, form), blocks)
     return jax.tree.map(lambda x: x.reshape(shape[:-1]), root)
 
 
@@ -44,21 +85,24 @@ def _block(total: int, width: int) -> int:
     return block if block * width >= _CACHE // 16 else total
 
 
-def solve_rows(row: Rows, guess: Array, active: Array) -> Root:
+def solve_rows(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     """Newton on every active row, then the staircase where it failed."""
-    tau, failed, steps = newton.solve(row, guess, active, MAX_STEPS)
+    tau, failed, steps = newton.solve(row, guess, active, MAX_STEPS, form)
+    if form.whole is not None:
+        # Up to order 2 the budget is smooth, and Newton does not fail.
+        return Root(tau, Edge(jnp.full_like(tau, -1), jnp.zeros_like(tau)), steps)
     root = staircase.solve(row, tau, failed, MAX_STEPS)
     return root._replace(steps=steps + root.steps)
 
 
-def budget_root(row: Rows, guess: Array, active: Array) -> Root:
+def budget_root(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     """`solve`, differentiable by the implicit function theorem.
 
     What the budget determines is the temperature, or, where the threshold is at a
     score, the share of that score, and the temperature is the score's. Rows that are
     not active have no derivative.
     """
-    root = solve(jax.tree.map(lax.stop_gradient, row), guess, active)
+    root = solve(jax.tree.map(lax.stop_gradient, row), guess, active, form)
     root = jax.tree.map(lax.stop_gradient, root)
     tied = (row.distance == root.edge.score[..., None]) & (row.probs > 0)
     at_score = active & jnp.any(tied, axis=-1) & (root.edge.share > 0)
@@ -71,7 +115,7 @@ def budget_root(row: Rows, guess: Array, active: Array) -> Root:
         return tau, root.edge._replace(share=share)
 
     def residual(unknown: Array) -> Array:
-        gap = tilt_at(row, *parts(unknown)).divergence - row.radius
+        gap = tilt_at(row, *parts(unknown), form.whole).divergence - row.radius
         return jnp.where(active, gap, unknown)
 
     def tangent(linear, y: Array) -> Array:

@@ -5,8 +5,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from drrl_jax.dro.candidates import Candidates, candidates, output_dtype, rows
-from drrl_jax.dro.order import check_radius, is_static, kappa_of
-from drrl_jax.dro.tilt import exp_power, inside, log_mean_exp, log_power
+from drrl_jax.dro.order import check_radius, is_static, kappa_of, whole_power
+from drrl_jax.dro.tilt import exp_power, log_mean, powers_of
 
 
 def value_at_temperature(
@@ -65,20 +65,21 @@ def value_at_temperature(
         rows(temperature, "temperature", shape, dtype),
         rows(kappa_of(gamma, dtype), "gamma", shape, dtype),
         rows(radius, "radius", shape, dtype),
+        whole_power(gamma),
     )
     return value.astype(output_dtype(values))
 
 
-def dual_value(row: Candidates, temperature: Array, kappa: Array, eta: Array) -> Array:
+def dual_value(
+    row: Candidates, temperature: Array, kappa: Array, eta: Array, whole: int | None
+) -> Array:
     """`value_at_temperature` on `Candidates` and one number a row of the others."""
     some = temperature > 0
     tau = jnp.where(some, temperature, 1)
     x = row.distance / tau[..., None]
-    support = inside(x, kappa)
-    x = jnp.where(support, x, 0)
-    mild = is_mild(row.distance, tau)
-    log_mean = log_mean_exp(log_power(x, kappa[..., None]), row.probs, support, mild)
-    growth = exp_power(jnp.where(some, eta + log_mean, 0), kappa)
+    powers, _ = powers_of(x, kappa, whole, lower=False)
+    log_m = log_mean(powers, row.probs, is_mild(row.distance, tau))
+    growth = exp_power(jnp.where(some, eta + log_m, 0), kappa)
     # A row with nothing to use has value 0, its radius notwithstanding.
     return row.best + jnp.where(some & jnp.any(row.used, axis=-1), tau * growth, 0)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 
 class Tilt(NamedTuple):
@@ -103,20 +103,60 @@ def inside(x: Array, kappa: Array) -> Array:
     return _positive(kappa)[..., None] * x < 1
 
 
-def log_mean_exp(log_powers: Array, probs: Array, support: Array, mild: Array) -> Array:
-    """``log sum(probs * exp(log_powers))`` over the support, without cancellation.
+class Powers(NamedTuple):
+    """Powers of r over the rows' entries.
+
+    Attributes:
+      values: ``r ** n``, 0 outside the support. [..., n]
+      less_one: ``r ** n - 1`` with all its digits where that is close to 0. [..., n]
+    """
+
+    values: Array
+    less_one: Array
+
+
+def powers_of(
+    x: Array, kappa: Array, whole: int | None, lower: bool
+) -> tuple[Powers, Array]:
+    """``r ** (k - 1)`` if ``lower`` else ``r ** k``, and the support.
 
     Args:
-      log_powers: at most 0. [..., n]
+      x: distances over temperature, at least 0. [..., n]
+      kappa: the reciprocal of the conjugate exponent. [...]
+      whole: ``k - 1`` if it is known to be that whole number (`order.whole_power`).
+      lower: which of the two powers.
+    """
+    order = kappa[..., None]
+    support = inside(x, kappa)
+    safe = jnp.where(support, x, 0)
+    if whole is None:
+        logs = log_power(safe, order)
+        logs = (1 - order) * logs if lower else logs
+        values, less_one = jnp.exp(logs), jnp.expm1(logs)
+    else:
+        exponent = whole if lower else whole + 1
+        r = 1 - order * safe
+        values = lax.integer_pow(r, exponent)
+        # r ** n - 1 = -(1 - r) (1 + r + ... + r ** (n - 1))
+        series = jnp.ones_like(r)
+        for _ in range(exponent - 1):
+            series = 1 + r * series
+        less_one = -order * safe * series
+    outside = Powers(jnp.where(support, values, 0), jnp.where(support, less_one, -1))
+    return outside, support
+
+
+def log_mean(powers: Powers, probs: Array, mild: Array) -> Array:
+    """``log sum(probs * powers)`` over a row, without cancellation.
+
+    Args:
+      powers: of the row's entries, at most 1.
       probs: base probabilities, summing to 1. [..., n]
-      support: the entries to sum. [..., n]
       mild: rows whose powers are all close to 1, where the sum is 1 less a small
         number that must keep its digits. [...]
     """
-    exps = jnp.exp(log_powers)
-    less = jnp.where(mild[..., None], jnp.expm1(log_powers), exps)
-    outside = jnp.where(mild, -1.0, 0.0).astype(exps.dtype)[..., None]
-    total = jnp.sum(probs * jnp.where(support, less, outside), axis=-1)
+    terms = jnp.where(mild[..., None], powers.less_one, powers.values)
+    total = jnp.sum(probs * terms, axis=-1)
     # Rows with nothing to use sum to 0.
     some = mild | (total > 0)
     logs = jnp.log(jnp.where(some & ~mild, total, 1))
@@ -129,6 +169,7 @@ def tilt(
     kappa: Array,
     mild: Array,
     stated: Array | None = None,
+    whole: int | None = None,
 ) -> Tilt:
     r"""The tilted distribution at distances ``x`` in units of the temperature.
 
@@ -143,29 +184,63 @@ def tilt(
       x: distances over temperature, at least 0. [..., n]
       probs: base probabilities. [..., n]
       kappa: the reciprocal of the conjugate exponent. [...]
-      mild: see `log_mean_exp`. [...]
+      mild: see `log_mean`. [...]
       stated: powers that override those of x, -1 for none. [..., n]
+      whole: see `powers_of`.
 
     Returns:
       The `Tilt` of the rows.
     """
     order = kappa[..., None]
-    support = inside(x, kappa)
-    logs = (1 - order) * log_power(jnp.where(support, x, 0), order)
+    powers, support = powers_of(x, kappa, whole, lower=True)
     if stated is not None:
         support = (stated > 0) | (support & (stated < 0))
-        logs = jnp.where(stated > 0, jnp.log(jnp.where(stated > 0, stated, 1)), logs)
+        powers = Powers(
+            jnp.where(stated < 0, powers.values, stated),
+            jnp.where(stated < 0, powers.less_one, stated - 1),
+        )
     safe = jnp.where(support, x, 0)
-    log_mass = log_mean_exp(logs, probs, support, mild)
-    powers = jnp.where(support, jnp.exp(logs), 0)
+    log_mass = log_mean(powers, probs, mild)
     mass = jnp.exp(log_mass)
-    weighted = probs * powers * safe
+    weighted = probs * powers.values * safe
     mean = jnp.sum(weighted, axis=-1) / mass
-    # An entry at the edge of the support has r = 0 up to rounding.
     eps = jnp.finfo(x.dtype).eps
-    ratio = safe / jnp.maximum(1 - order * safe, eps)
-    square = jnp.sum(weighted * ratio, axis=-1) / mass
+    if whole is None:
+        # An entry at the edge of the support has r = 0 up to rounding.
+        squares = weighted * safe / jnp.maximum(1 - order * safe, eps)
+    else:
+        squares = probs * safe**2 * lax.integer_pow(1 - order * safe, whole - 1)
+    square = jnp.sum(squares, axis=-1) / mass
     mean = jnp.minimum(mean, (1 - eps) / jnp.maximum(kappa, eps))
     divergence = (1 - kappa) * log_power(mean, kappa) - log_mass
     slope = (kappa - 1) * (square - mean**2 / (1 - kappa * mean))
-    return Tilt(powers, mass, mean, divergence, slope)
+    return Tilt(powers.values, mass, mean, divergence, slope)
+
+
+def whole_budget(
+    x: Array, share: Array, kappa: Array, whole: int
+) -> tuple[Array, Array]:
+    r"""The divergence and the slope of `tilt` by three sums of whole powers.
+
+    With :math:`S_i = \sum_j q_j r_j^i` and n = k - 1,
+
+    .. math:: D = n \log(S_{n+1} / S_n) - \log S_n, \qquad
+        \frac{dD}{d \log\tau} = \frac{1 - \kappa}{\kappa^2}
+            \Big( \frac{S_n}{S_{n+1}} - \frac{S_{n-1}}{S_n} \Big)
+
+    Half the work of `tilt`, but D loses digits where it is small: for rows that are
+    not mild (`log_mean`).
+
+    Args:
+      x: distances over temperature, infinite for deleted entries. [..., n]
+      share: base probabilities. [..., n] or [..., 1]
+      kappa: ``1 / (whole + 1)`` for every row. [...]
+      whole: n.
+    """
+    r = jnp.maximum(1 - kappa[..., None] * x, 0)
+    below = share * (lax.integer_pow(r, whole - 1) if whole > 1 else jnp.sign(r))
+    sums = [jnp.sum(below * lax.integer_pow(r, i), axis=-1) for i in range(3)]
+    less, mass, more = (jnp.where(s > 0, s, 1) for s in sums)
+    divergence = whole * jnp.log(more / mass) - jnp.log(mass)
+    slope = (1 - kappa) / kappa**2 * (mass / more - less / mass)
+    return divergence, slope

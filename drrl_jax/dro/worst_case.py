@@ -1,10 +1,12 @@
 """The worst case of a mean over a Renyi ball around the base distribution."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from drrl_jax.dro.candidates import (
@@ -14,9 +16,9 @@ from drrl_jax.dro.candidates import (
     rows,
     working_dtype,
 )
-from drrl_jax.dro.equation import Rows, bounds, first_guess, tilt_at
-from drrl_jax.dro.order import check_radius, kappa_of
-from drrl_jax.dro.solve import budget_root
+from drrl_jax.dro.equation import Form, Rows, bounds, tilt_at
+from drrl_jax.dro.order import check_radius, kappa_of, whole_power
+from drrl_jax.dro.solve import budget_root, starting_point
 from drrl_jax.dro.temperature import dual_value
 
 
@@ -105,10 +107,12 @@ def worst_case(
     """
     check_radius(radius)
     kappa = kappa_of(gamma, working_dtype(values))
-    return _worst_case(values, kappa, radius, probs, where, init)
+    return _worst_case(
+        values, kappa, radius, probs, where, init, whole=whole_power(gamma)
+    )
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="whole")
 def _worst_case(
     values: ArrayLike,
     kappa: Array,
@@ -116,9 +120,11 @@ def _worst_case(
     probs: ArrayLike | None,
     where: ArrayLike | None,
     init: ArrayLike | None,
+    *,
+    whole: int | None,
 ) -> WorstCase:
     """`worst_case`, compiled once a shape also where the caller is not."""
-    row = candidates(values, probs, where)
+    row = candidates(values, probs, where, hold=True)
     shape, dtype = row.distance.shape, row.distance.dtype
     kappa = rows(kappa, "gamma", shape, dtype)
     eta = rows(radius, "radius", shape, dtype)
@@ -138,29 +144,35 @@ def _worst_case(
     low, high = bounds(dtype)
     full = lax.stop_gradient(eta >= largest * (1 - 4 * eps))
     active = lax.stop_gradient(eta > eps**2) & ~full
-    guess = first_guess(jax.tree.map(lax.stop_gradient, equation))
+    form = Form(whole, probs is None)
+    guess = starting_point(jax.tree.map(lax.stop_gradient, equation), active, form)
     if start is not None:
         usable = jnp.isfinite(start) & (start > 0)
         given = jnp.clip(jnp.where(usable, start, 1) / scale, low, high)
         guess = lax.stop_gradient(jnp.where(usable, given, guess))
-    root = budget_root(equation, guess, active)
+    root = budget_root(equation, guess, active, form)
     tau = jnp.where(active, root.tau, high)
 
-    at = tilt_at(equation, tau, root.edge)
+    at = tilt_at(equation, tau, root.edge, whole)
     at_best = jnp.where(ties, row.probs / tied[..., None], 0)
     inner = row.probs * at.powers / at.mass[..., None]
     weights = jnp.where(full[..., None], at_best, inner)
+    # Distances are from a constant (`hold`): of what is returned only the temperature,
+    # a distance from the best score itself, moves with that score.
+    held = row._replace(best=lax.stop_gradient(row.best))
+    moves = kappa * (row.best - held.best)
     temperature = jnp.where(full, 0, scale * tau)
-    value = envelope_value(row, weights, temperature, kappa, eta)
+    value = envelope_value(held, weights, temperature, kappa, eta, whole)
     finite = kappa > 0
     below = jnp.where(finite, temperature / jnp.where(finite, kappa, 1), jnp.inf)
-    threshold = row.best - jnp.where(temperature > 0, below, 0)
+    below = held.best - jnp.where(temperature > 0, below, 0)
+    threshold = jnp.where(full, row.best, below)
     out = output_dtype(values)
     return WorstCase(
         value.astype(out),
         weights.astype(out),
         threshold.astype(out),
-        temperature.astype(out),
+        (temperature + jnp.where(full, 0, moves)).astype(out),
         root.steps,
     )
 
@@ -213,9 +225,14 @@ def worst_case_mean(
     ).value
 
 
-@jax.custom_jvp
+@functools.partial(jax.custom_jvp, nondiff_argnums=(5,))
 def envelope_value(
-    row: Candidates, weights: Array, temperature: Array, kappa: Array, eta: Array
+    row: Candidates,
+    weights: Array,
+    temperature: Array,
+    kappa: Array,
+    eta: Array,
+    whole: int | None,
 ) -> Array:
     """The dual objective at its minimum, whose tangents are the envelope's.
 
@@ -223,17 +240,33 @@ def envelope_value(
     at first order, and carry the second.
     """
     del weights
-    return dual_value(row, temperature, kappa, eta)
+    return dual_value(row, temperature, kappa, eta, whole)
 
 
-@envelope_value.defjvp
-def _envelope_jvp(primals, tangents):
+def _envelope_jvp(whole, primals, tangents):
     row, weights, temperature, kappa, eta = primals
     drow, _, _, dkappa, deta = tangents
 
     def of(probs: Array, kappa: Array, eta: Array) -> Array:
-        return dual_value(row._replace(probs=probs), temperature, kappa, eta)
+        return dual_value(row._replace(probs=probs), temperature, kappa, eta, whole)
 
-    held = (row.probs, kappa, eta)
-    value, partial = jax.jvp(of, held, (drow.probs, dkappa, deta))
-    return value, partial + drow.best - jnp.sum(weights * drow.distance, axis=-1)
+    primals, tangents = (row.probs, kappa, eta), (drow.probs, dkappa, deta)
+    if all(isinstance(t, SymbolicZero) for t in tangents):
+        value, partial = of(*primals), 0
+    else:
+        tangents = tuple(_dense(t) for t in tangents)
+        value, partial = jax.jvp(of, primals, tangents)
+    tangent = partial - jnp.sum(weights * _dense(drow.distance), axis=-1)
+    if not isinstance(drow.best, SymbolicZero):
+        tangent = tangent + drow.best
+    return value, tangent
+
+
+def _dense(tangent: Array | SymbolicZero) -> Array:
+    if isinstance(tangent, SymbolicZero):
+        return jnp.zeros(tangent.shape, tangent.dtype)
+    return tangent
+
+
+# A pass over the scores is saved for each argument that nothing is differentiated in.
+envelope_value.defjvp(_envelope_jvp, symbolic_zeros=True)

@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from drrl_jax._names import check_choice
 
 # Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
-BLOCK_ENTRIES = 1 << 18
+BLOCK_ENTRIES = 1 << 19
 
 
 def catalogue(
@@ -49,7 +49,7 @@ def catalogue(
         ``int [batch, width]``; numbers outside ``[0, num_items)`` are padding.
       weights: weight of each row in the sum, ``[batch]``; the mean by default. They
         are constants: no gradient flows into them.
-      block: rows at a time; by default as many as keep 2¹⁸ scores in flight.
+      block: rows at a time; by default as many as keep 2¹⁹ scores in flight.
       **hyperparameters: of the loss. Arrays are a scalar or one a row, ``[batch]``,
         and differentiable.
 
@@ -92,7 +92,7 @@ def catalogue(
     if block is not None and block < 1:
         raise ValueError(f"block must be at least 1; got {block}.")
     num_items = items.shape[0]
-    size = min(block or max(BLOCK_ENTRIES // num_items, 8), batch)
+    size = min(block or _rows_in_flight(batch, num_items), batch)
     static = {k: v for k, v in hyperparameters.items() if not hasattr(v, "shape")}
     traced = {
         name: jnp.broadcast_to(value, (batch,))
@@ -120,6 +120,13 @@ def catalogue(
     rows = (blocks(pos_scores), blocks(users), extra)
     constants = (blocks(weights), blocks(exclude))
     return _summed(loss, tuple(sorted(static.items())), rows, items, constants)
+
+
+def _rows_in_flight(batch: int, num_items: int) -> int:
+    """Rows a block: as many as fit, in equal blocks of whole vectors."""
+    most = max(BLOCK_ENTRIES // num_items, 8)
+    equal = -(-batch // -(-batch // most))
+    return -(-equal // 8) * 8
 
 
 def _block_value(loss, static, rows, product, weights, exclude):

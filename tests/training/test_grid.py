@@ -9,11 +9,14 @@ from drrl_jax.training import grid as grid_lib
 from tests.training.helpers import tiny_config, tiny_dataset
 
 
+@pytest.mark.parametrize("side_by_side", [False, True])
 @pytest.mark.parametrize("seeds", [None, [3, 4]])
-def test_grid_equals_separate_runs(seeds):
+def test_grid_equals_separate_runs(seeds, side_by_side):
     overrides = {"gamma": [1.2, 2.0], "temperature": [0.2, 0.4]}
     parts = training.build(tiny_config(), tiny_dataset())
-    grid = training.train_grid(parts, overrides, seeds=seeds, epochs=2)
+    grid = training.train_grid(
+        parts, overrides, seeds=seeds, epochs=2, side_by_side=side_by_side
+    )
     assert grid.losses.shape == (2, 2)
     epoch = training.jit_epoch(parts.epoch)
     for setting in range(2):
@@ -61,7 +64,7 @@ def test_grid_equals_runs_of_as_many_configs(changes, overrides):
     """Each setting is what a run of its own config is: rates and budgets included."""
     parts = training.build(tiny_config(**changes), tiny_dataset())
     names = {field.split(".")[1]: values for field, values in overrides.items()}
-    grid = training.train_grid(parts, names, epochs=1)
+    grid = training.train_grid(parts, names, epochs=1, side_by_side=True)
     for setting in range(2):
         own = {field.replace(".", "__"): v[setting] for field, v in overrides.items()}
         alone = training.build(tiny_config(**{**changes, **own}), tiny_dataset())
