@@ -5,12 +5,16 @@
 
 Each method has the same number of settings (``METHODS``). The best by validation on
 seed 0 is then run on every seed; tests compare each method with softmax, paired by
-user, Holm-corrected. Interrupted, the same command goes on where it was.
+user, Holm-corrected. ``--settings`` names tables of earlier runs: their methods run
+at the settings chosen there, on more seeds, say, and are not tuned again. Interrupted,
+the same command goes on where it was.
 """
 
 import pathlib
 import shlex
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from absl import app, flags, logging
@@ -29,6 +33,9 @@ _BUDGET = flags.DEFINE_integer(
     "budget", 6, "Settings tried for each method, at most 6."
 )
 _TUNE_EPOCHS = flags.DEFINE_integer("tune_epochs", 0, "Epochs while tuning; 0: all.")
+_SETTINGS = flags.DEFINE_list(
+    "settings", [], "Tables (.csv) with methods' settings, which are not tuned again."
+)
 _METHODS = flags.DEFINE_list("methods", [], "Methods to run; empty: all.")
 _OUT = flags.DEFINE_string("out", "", "Folder of table and plot; empty: workdir.")
 _PROGRESS = flags.DEFINE_bool("progress", True, "Show a progress bar for each run.")
@@ -51,6 +58,17 @@ METHODS: dict[str, list[dict]] = {
         loss__name=("ccl",),
         loss__margin=(0.4, 0.2, 0.6),
         loss__negative_weight=(2.0, 5.0),
+    ),
+    "bsl": grid(
+        loss__name=("bsl",),
+        loss__neg_temperature=(0.2, 0.15),
+        loss__pos_temperature=(0.3, 0.2, 0.5),
+    ),
+    "psl": grid(
+        loss__name=("psl",),
+        loss__activation=("relu",),
+        loss__score_temperature=(2.0,),
+        loss__temperature=(0.1, 0.075, 0.05, 0.125, 0.15, 0.2),
     ),
     "drrl solved": grid(
         **_DRRL,
@@ -111,17 +129,25 @@ BASELINE = "softmax"
 
 
 def run_methods(
-    study: Study, names: list[str], seeds: int, budget: int, tune_epochs: int
+    study: Study,
+    names: list[str],
+    seeds: int,
+    budget: int,
+    tune_epochs: int,
+    known: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[study_lib.Row], list[study_lib.Row]]:
     """``(tuning rows, final rows)``; the chosen setting is in each row's changes."""
     tuning, final = [], []
     for name in names:
-        settings = METHODS[name][:budget]
-        if tune_epochs:
-            settings = [{**s, "training.epochs": tune_epochs} for s in settings]
-        best, rows = study.tune(settings, {"method": name, "seed": 0})
-        tuning += rows
-        best = {k: v for k, v in best.items() if k != "training.epochs"}
+        if name in known:
+            best = dict(known[name])
+        else:
+            settings = METHODS[name][:budget]
+            if tune_epochs:
+                settings = [{**s, "training.epochs": tune_epochs} for s in settings]
+            best, rows = study.tune(settings, {"method": name, "seed": 0})
+            tuning += rows
+            best = {k: v for k, v in best.items() if k != "training.epochs"}
         print(f"{name}: {best}", flush=True)
         for seed in range(seeds):
             final.append(
@@ -186,10 +212,15 @@ def main(_: list[str]) -> None:
             f"--methods must be among {', '.join(METHODS)}; got {', '.join(unknown)}."
         )
     study = Study(_WORKDIR.value, _CONFIG.value, progress=_PROGRESS.value)
+    monitor = f"valid/{study.config.evaluation.monitor}"
+    known: dict[str, Any] = {}
+    for path in _SETTINGS.value:
+        known |= study_lib.read_settings(pathlib.Path(path), monitor)
     tuning, final = run_methods(
-        study, names, _SEEDS.value, _BUDGET.value, _TUNE_EPOCHS.value
+        study, names, _SEEDS.value, _BUDGET.value, _TUNE_EPOCHS.value, known
     )
-    study_lib.write_rows(tuning, study.workdir / "tuning.csv")
+    if tuning:
+        study_lib.write_rows(tuning, study.workdir / "tuning.csv")
     print(report(study, final, pathlib.Path(_OUT.value or study.workdir)))
 
 

@@ -66,7 +66,9 @@ def worst_case(
     temperature by safeguarded Newton, one pass over the scores a step: typically two
     to four at orders up to 2. At higher orders scores enter the support in jumps,
     which take more (up to about 15); at order infinity (conditional value at risk) the
-    score at the threshold holds the fraction of weight that is left.
+    score at the threshold holds the fraction of weight that is left. At plain orders
+    1 + 1/n (2, 1.5, 1.25, ...; n up to 10) the powers are products, and a solution takes
+    half the time.
 
     The value is within 1e-5 of the optimum, in units of the row's range, and the
     divergence of the weights within 1e-4 of the radius in float32 (1e-10 in float64).
