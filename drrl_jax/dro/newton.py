@@ -23,6 +23,9 @@ from drrl_jax.dro.equation import (
 )
 from drrl_jax.dro.tilt import whole_budget
 
+# The divergence and its slope as a function of the temperature.
+Budget = Callable[[Array], tuple[Array, Array]]
+
 
 class _State(NamedTuple):
     log_tau: Array
@@ -35,12 +38,20 @@ class _State(NamedTuple):
 
 
 def solve(
-    row: Rows, guess: Array, active: Array, max_steps: int, form: Form
+    row: Rows,
+    guess: Array,
+    active: Array,
+    max_steps: int,
+    form: Form,
+    *,
+    fast: bool = False,
 ) -> tuple[Array, Array, Array]:
     """Solves the active rows; returns temperatures, which failed, and steps.
 
     Above order 2 the slope of the budget is not continuous, and a row whose Newton
-    step leaves the bracket is given up for the staircase solver.
+    step leaves the bracket is given up for the staircase solver. ``fast`` is for whole
+    powers, by sums that lose their digits in mild rows (`tilt.whole_budget`): a row
+    whose temperature exceeds its range is given up.
     """
     eps = jnp.finfo(guess.dtype).eps
     low, high = (math.log(bound) for bound in bounds(guess.dtype))
@@ -50,7 +61,7 @@ def solve(
     # Newton's error after a step is of second order where the slope is Lipschitz.
     trusted = row.kappa <= 0.35
 
-    budget = _budget(row, form)
+    budget = _fast(row, form) if fast else _careful(row, form)
 
     def body(state: _State) -> _State:
         divergence, slope = budget(jnp.exp(state.log_tau))
@@ -69,6 +80,7 @@ def solve(
         close = kept & trusted & (jnp.abs(step) <= step_tolerance)
         narrow = upper - lower <= 4 * eps
         failed = ~smooth & ~met & (~kept | (state.passes >= 4))
+        failed |= fast & ~met & (proposal > 0)
         return _State(
             jnp.where(state.done | met, state.log_tau, proposal),
             lower,
@@ -80,7 +92,7 @@ def solve(
         )
 
     # The staircase is too steep for even one Newton step well above order 2.
-    skip = row.kappa > 0.9
+    skip = (row.kappa > 0.9) | (fast & (guess > 1))
     state = _State(
         jnp.log(guess),
         jnp.full_like(guess, low),
@@ -96,21 +108,22 @@ def solve(
     return jnp.exp(state.log_tau), state.failed, state.steps
 
 
-def _budget(row: Rows, form: Form) -> Callable[[Array], tuple[Array, Array]]:
-    """The divergence and its slope as a function of the temperature."""
-
-    def careful(tau: Array) -> tuple[Array, Array]:
+def _careful(row: Rows, form: Form) -> Budget:
+    def budget(tau: Array) -> tuple[Array, Array]:
         at = tilt_at(row, tau, whole=form.whole)
         return at.divergence, at.slope
 
-    if form.whole is None:
-        return careful
+    return budget
+
+
+def _fast(row: Rows, form: Form) -> Budget:
+    assert form.whole is not None
     whole, distance, share = form.whole, row.distance, row.probs
     if form.uniform:
         distance = jnp.where(row.probs > 0, distance, jnp.inf)
         share = jnp.max(row.probs, axis=-1, keepdims=True)
 
-    def fast(tau: Array) -> tuple[Array, Array]:
+    def budget(tau: Array) -> tuple[Array, Array]:
         return whole_budget(distance * (1 / tau)[..., None], share, row.kappa, whole)
 
-    return lambda tau: lax.cond(jnp.any(tau > 1), careful, fast, tau)
+    return budget

@@ -19,7 +19,7 @@ from drrl_jax.dro.equation import (
 
 MAX_STEPS = 60
 # Scores that a CPU's cache holds along with a pass's intermediate arrays.
-_CACHE = 2**18
+_CACHE = 2**20
 # Scores of a row that its starting point is solved on, and steps there.
 _SAMPLE = 256
 _SAMPLE_STEPS = 4
@@ -47,7 +47,7 @@ def starting_point(row: Rows, active: Array, form: Form) -> Array:
     sample = row._replace(distance=distance, probs=probs, largest=largest)
     solvable = active & (row.radius < 0.9 * largest)
     guess = first_guess(sample)
-    guess, _, _ = newton.solve(sample, guess, solvable, _SAMPLE_STEPS, form)
+    guess, _, _ = newton.solve(sample, guess, solvable, _SAMPLE_STEPS, form, fast=True)
     # A row whose sample says nothing: too few of its scores, or the best only.
     left = active & ~solvable
     return lax.cond(
@@ -87,10 +87,16 @@ def _block(total: int, width: int) -> int:
 
 def solve_rows(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     """Newton on every active row, then the staircase where it failed."""
-    tau, failed, steps = newton.solve(row, guess, active, MAX_STEPS, form)
     if form.whole is not None:
-        # Up to order 2 the budget is smooth, and Newton does not fail.
-        return Root(tau, Edge(jnp.full_like(tau, -1), jnp.zeros_like(tau)), steps)
+        # Two loops and no branch in one: XLA's CPU backend spreads the work of loops
+        # over cores, not that of branches. Up to order 2 Newton does not fail.
+        tau, failed, steps = newton.solve(
+            row, guess, active, MAX_STEPS, form, fast=True
+        )
+        tau, _, more = newton.solve(row, tau, failed, MAX_STEPS, form)
+        edge = Edge(jnp.full_like(tau, -1), jnp.zeros_like(tau))
+        return Root(tau, edge, steps + more)
+    tau, failed, steps = newton.solve(row, guess, active, MAX_STEPS, form)
     root = staircase.solve(row, tau, failed, MAX_STEPS)
     return root._replace(steps=steps + root.steps)
 

@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from drrl_jax._names import check_choice
 
 # Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
-BLOCK_ENTRIES = 1 << 19
+BLOCK_ENTRIES = 1 << 20
 
 
 def catalogue(
@@ -49,7 +49,7 @@ def catalogue(
         ``int [batch, width]``; numbers outside ``[0, num_items)`` are padding.
       weights: weight of each row in the sum, ``[batch]``; the mean by default. They
         are constants: no gradient flows into them.
-      block: rows at a time; by default as many as keep 2¹⁹ scores in flight.
+      block: rows at a time; by default as many as keep 2²⁰ scores in flight.
       **hyperparameters: of the loss. Arrays are a scalar or one a row, ``[batch]``,
         and differentiable.
 
