@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import training
+from drrl_jax.training.refresh import refresh
 from experiments import cli
 from experiments import study as study_lib
 from experiments.estimators import estimators
@@ -150,7 +151,7 @@ def trajectory(study: Study, name: str, changes: Mapping[str, Any]) -> list[Row]
     active = np.unique(study.dataset.train.users)
     nothing = jnp.zeros((study.dataset.num_users,), jnp.float32)
     fresh = {"threshold": nothing, "temperature": nothing}
-    solve = jax.jit(lambda params, data: parts.objective.refresh(params, fresh, data))
+    solve = jax.jit(lambda params, data: refresh(parts.objective, params, fresh, data))
     lines: list[Row] = []
 
     def watch(epoch: int, state: training.TrainState) -> None:

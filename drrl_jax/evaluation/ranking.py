@@ -16,13 +16,9 @@ import numpy as np
 
 from drrl_jax.evaluation.metrics import check_metrics, ranking_metrics
 from drrl_jax.evaluation.plan import EvaluationPlan
+from drrl_jax.evaluation.selection import top_k
 
 Scorer = Callable[[Any, jax.Array], jax.Array]
-
-# Two-stage selection needs catalogues this many times longer than the list to pay off,
-# and groups of this many items: measured by experiments/benchmarks/evaluation.py.
-_TWO_STAGE_RATIO = 128
-_GROUP = 16
 
 
 class Ranking(NamedTuple):
@@ -37,47 +33,6 @@ class Ranking(NamedTuple):
     items: jax.Array
     scores: jax.Array
     hits: jax.Array
-
-
-def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """Exactly ``jax.lax.top_k``, faster on CPU for catalogues much longer than ``k``.
-
-    The largest score of each group of consecutive items is found first (a vectorised
-    maximum); the ``k`` items can only be in the ``k`` groups with the largest maxima,
-    so the serial selection sees ``num_items / 16`` and then ``16 k`` numbers. Ties go to
-    the lower index: equal maxima prefer the lower group, and the chosen groups are put
-    back in order before the second selection.
-
-    Args:
-      scores: ``[rows, items]``.
-      k: how many.
-
-    Returns:
-      Values and int32 indices, ``[rows, k]``, best first.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> values, items = top_k(jnp.array([[1.0, 3.0, 2.0, 3.0]]), 3)
-      >>> values.tolist(), items.tolist()
-      ([[3.0, 3.0, 2.0]], [[1, 3, 2]])
-    """
-    rows, num_items = scores.shape
-    if jax.default_backend() != "cpu" or num_items < _TWO_STAGE_RATIO * k:
-        return jax.lax.top_k(scores, k)
-    # The last group may be short: padding it would copy all scores.
-    whole = num_items // _GROUP * _GROUP
-    best = scores[:, :whole].reshape(rows, -1, _GROUP).max(-1)
-    if whole < num_items:
-        rest = scores[:, whole:].max(-1, keepdims=True)
-        best = jnp.concatenate([best, rest], axis=1)
-    _, chosen = jax.lax.top_k(best, k)
-    places = jnp.sort(chosen, -1)[:, :, None] * _GROUP + jnp.arange(_GROUP)
-    places = places.reshape(rows, k * _GROUP)
-    candidates = jnp.take_along_axis(
-        scores, places, axis=1, mode="fill", fill_value=-jnp.inf
-    )
-    values, order = jax.lax.top_k(candidates, k)
-    return values, jnp.take_along_axis(places, order, axis=1)
 
 
 def _relevant(plan: EvaluationPlan, users: jax.Array, items: jax.Array) -> jax.Array:

@@ -4,13 +4,14 @@ from drrl_jax.training.baselines import BASELINES, popularity, run_with_baseline
 from drrl_jax.training.build import Parts, build, init_state, load_dataset
 from drrl_jax.training.cache import enable_compilation_cache
 from drrl_jax.training.checkpoint import Checkpointer, CheckpointError
-from drrl_jax.training.config import default_config, validate
+from drrl_jax.training.config import default_config
 from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.grid import Grid, train_grid
 from drrl_jax.training.loop import NonFiniteLossError, evaluate_state, fit, run
 from drrl_jax.training.objective import Batch, Objective, Scored
 from drrl_jax.training.sampling import Sampling
 from drrl_jax.training.state import DeviceData, TrainState
+from drrl_jax.training.validation import validate
 
 # What a user's input or machine can cause; the command line shows it as one sentence.
 EXPECTED_ERRORS = (

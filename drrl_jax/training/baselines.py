@@ -14,6 +14,7 @@ from drrl_jax._names import check_choice
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.build import evaluation_splits, load_dataset
 from drrl_jax.training.loop import finished, run
+from drrl_jax.training.validation import validate
 
 # What each trained baseline changes in the config; everything else stays equal.
 BASELINES: dict[str, dict[str, Any]] = {
@@ -57,7 +58,7 @@ def run_with_baselines(
     """
     for name in config.baselines:
         check_choice("baselines", name, ("popularity", *BASELINES))
-    config_lib.validate(config)
+    validate(config)
     dataset = functools.cache(lambda: load(config))
 
     def one(config: config_dict.ConfigDict, folder: pathlib.Path | None):

@@ -19,6 +19,7 @@ from drrl_jax.training.optimiser import auxiliary_form, make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.source import source_arguments
 from drrl_jax.training.state import DeviceData, TrainState
+from drrl_jax.training.validation import validate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def build(
       ValueError: for a config that ``validate`` refuses, data without training or test
         interactions, or more negatives a row than there are items.
     """
-    config_lib.validate(config)
+    validate(config)
     dataset = load_dataset(config) if dataset is None else dataset
     _check_fit(config, dataset)
     # Marked positives are no positives to train on, yet drawn only at their own rate:

@@ -8,6 +8,7 @@ import optax
 
 from drrl_jax.training.objective import Objective
 from drrl_jax.training.optimiser import AUXILIARY_FORMS, project, rate_override
+from drrl_jax.training.refresh import refresh
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.sparse import sparse_step
 from drrl_jax.training.state import DeviceData, TrainState
@@ -75,8 +76,13 @@ def make_epoch(
             if per_user:
                 per_user = jax.lax.cond(
                     state.step % refresh_steps == 0,
-                    lambda: objective.refresh(
-                        state.params, state.per_user, data, overrides, top_k=top_k
+                    lambda: refresh(
+                        objective,
+                        state.params,
+                        state.per_user,
+                        data,
+                        overrides,
+                        top_k=top_k,
                     ),
                     lambda: dict(state.per_user),
                 )

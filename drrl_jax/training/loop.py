@@ -17,11 +17,11 @@ from drrl_jax import data as data_lib
 from drrl_jax import evaluation
 from drrl_jax.training.build import Parts, build
 from drrl_jax.training.checkpoint import Checkpointer, check_workdir, claim_workdir
-from drrl_jax.training.config import validate
 from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.interrupt import deferred_interrupt
 from drrl_jax.training.records import Records
 from drrl_jax.training.state import TrainState
+from drrl_jax.training.validation import validate
 
 
 class NonFiniteLossError(FloatingPointError):

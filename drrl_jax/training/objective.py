@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from drrl_jax import dro, losses, scores
-from drrl_jax.evaluation import top_k as best_scores
+from drrl_jax import losses, scores
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.models import Backbone
 from drrl_jax.training.state import DeviceData, catalogue_mask, positives_of
@@ -108,7 +107,7 @@ class Objective:
         if batch.negatives is None and self.loss_name in losses.ROW_LOSSES:
             return self._over_catalogue(params, per_user, data, batch, key, overrides)
         scored = self.score(params, data, batch, key)
-        hyper = self._hyper(overrides)
+        hyper = self.hyper(overrides)
         rows = losses.LOSSES[self.loss_name](
             scored.positive,
             scored.negative,
@@ -154,7 +153,7 @@ class Objective:
             exclude=positives_of(data.positives, batch.users, self.max_positives),
             weights=batch.valid / jnp.maximum(jnp.sum(batch.valid), 1),
             **{
-                **self._hyper(overrides),
+                **self.hyper(overrides),
                 **self._supplied(params, per_user, batch),
             },
         )
@@ -282,7 +281,7 @@ class Objective:
     def _prepare(self, rows: jax.Array) -> jax.Array:
         return scores.prepare(rows, self.similarity).astype(self.dtype)
 
-    def _hyper(self, overrides: Mapping[str, jax.Array] | None) -> dict[str, Any]:
+    def hyper(self, overrides: Mapping[str, jax.Array] | None) -> dict[str, Any]:
         """What the loss takes; overrides may hold a budget or a rate that it does not."""
         takes = inspect.signature(losses.LOSSES[self.loss_name]).parameters
         merged = {**self.hyperparameters, **(overrides or {})}
@@ -319,52 +318,3 @@ class Objective:
         if name == "llpauc":
             return {"variables": params["llpauc"]}
         return {}
-
-    def refresh(
-        self,
-        params: Params,
-        per_user: Mapping[str, jax.Array],
-        data: DeviceData,
-        overrides: Mapping[str, jax.Array] | None = None,
-        block: int = 64,
-        top_k: int = 20,
-    ) -> dict[str, jax.Array]:
-        """Per-user statistics solved on the whole catalogue, blocks of users at a time.
-
-        For the DrRL losses in mode ``user``: the exact worst case over all items that
-        are not the user's training positives, warm-started from the last temperature.
-        For SL@K and DrRL@K: the user's ``top_k``-th highest score over the catalogue.
-
-        Returns:
-          ``{statistic: [num_users]}`` with the keys of ``per_user``.
-        """
-        hyper = self._hyper(overrides)
-        radius = (overrides or {}).get("radius", self.radius)
-        users, items = self.embeddings(params, data)
-        num_users = self.model.num_users
-        blocks = -(-num_users // block)
-        ids = jnp.minimum(jnp.arange(blocks * block), num_users - 1)
-
-        def one_block(block_ids):
-            product = scores.catalogue_scores(users[block_ids], items)
-            product = product.astype(jnp.float32)
-            if "quantile" in per_user:
-                # Not the last column: for a slice XLA's CPU backend sorts whole rows,
-                # which takes 250 times as long.
-                return {"quantile": best_scores(product, top_k)[0].min(axis=-1)}
-            solution = dro.worst_case(
-                product,
-                gamma=hyper["gamma"],
-                radius=radius,
-                where=catalogue_mask(
-                    data.positives, block_ids, self.model.num_items, self.max_positives
-                ),
-                init=per_user["temperature"][block_ids],
-            )
-            return {
-                "threshold": solution.threshold,
-                "temperature": solution.temperature,
-            }
-
-        fresh = jax.lax.map(one_block, ids.reshape(blocks, block))
-        return {name: fresh[name].reshape(-1)[:num_users] for name in per_user}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from drrl_jax import training
+from drrl_jax.training.refresh import refresh
 from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
 
 
@@ -126,8 +127,8 @@ def test_user_thresholds_solve_the_catalogue():
     config = tiny_config(loss__name="drrl", loss__threshold_mode="user")
     parts = training.build(config, tiny_dataset())
     state = parts.init()
-    fresh = parts.objective.refresh(state.params, state.per_user, parts.data)
-    again = parts.objective.refresh(state.params, fresh, parts.data)
+    fresh = refresh(parts.objective, state.params, state.per_user, parts.data)
+    again = refresh(parts.objective, state.params, fresh, parts.data)
     np.testing.assert_allclose(again["threshold"], fresh["threshold"], atol=1e-4)
     assert (np.asarray(fresh["temperature"]) > 0).all()
 

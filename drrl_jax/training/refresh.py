@@ -1,0 +1,64 @@
+"""Per-user statistics that the whole catalogue determines, refreshed now and then."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from drrl_jax import dro, scores
+from drrl_jax.evaluation import top_k as best_items
+from drrl_jax.training.objective import Objective, Params
+from drrl_jax.training.state import DeviceData, catalogue_mask
+
+
+def refresh(
+    objective: Objective,
+    params: Params,
+    per_user: Mapping[str, jax.Array],
+    data: DeviceData,
+    overrides: Mapping[str, jax.Array] | None = None,
+    block: int = 64,
+    top_k: int = 20,
+) -> dict[str, jax.Array]:
+    """Per-user statistics solved on the whole catalogue, blocks of users at a time.
+
+    For the DrRL losses in mode ``user``: the exact worst case over all items that
+    are not the user's training positives, warm-started from the last temperature.
+    For SL@K and DrRL@K: the user's ``top_k``-th highest score over the catalogue.
+
+    Returns:
+      ``{statistic: [num_users]}`` with the keys of ``per_user``.
+    """
+    hyper = objective.hyper(overrides)
+    radius = (overrides or {}).get("radius", objective.radius)
+    users, items = objective.embeddings(params, data)
+    num_users = objective.model.num_users
+    blocks = -(-num_users // block)
+    ids = jnp.minimum(jnp.arange(blocks * block), num_users - 1)
+
+    def one_block(block_ids):
+        product = scores.catalogue_scores(users[block_ids], items)
+        product = product.astype(jnp.float32)
+        if "quantile" in per_user:
+            # Not the last column: for a slice XLA's CPU backend sorts whole rows,
+            # which takes 250 times as long.
+            return {"quantile": best_items(product, top_k)[0].min(axis=-1)}
+        solution = dro.worst_case(
+            product,
+            gamma=hyper["gamma"],
+            radius=radius,
+            where=catalogue_mask(
+                data.positives,
+                block_ids,
+                objective.model.num_items,
+                objective.max_positives,
+            ),
+            init=per_user["temperature"][block_ids],
+        )
+        return {
+            "threshold": solution.threshold,
+            "temperature": solution.temperature,
+        }
+
+    fresh = jax.lax.map(one_block, ids.reshape(blocks, block))
+    return {name: fresh[name].reshape(-1)[:num_users] for name in per_user}
