@@ -42,6 +42,11 @@ METHODS: dict[str, dict[str, Any]] = {
         "loss.gamma": 1.5,
         "loss.temperature": 0.3,
     },
+    "both: Renyi, radius matched to a temperature": {
+        "loss.name": "drrl_matched",
+        "loss.gamma": 1.5,
+        "loss.temperature": 0.25,
+    },
 }  # fmt: skip
 BASELINE = "DRO, no polynomial: KL at a temperature (SL)"
 

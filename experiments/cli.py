@@ -70,7 +70,7 @@ def _define(name: str, default: Any) -> flags.FlagHolder:
 
 
 def chosen(
-    path: str,
+    paths: Sequence[str],
     methods: Sequence[str],
     defaults: Mapping[str, Mapping[str, Any]],
     monitor: str,
@@ -78,9 +78,9 @@ def chosen(
     """The changes of each method: a study's own, or the tuned ones of a file.
 
     Args:
-      path: the rows that ``experiments.accuracy`` or ``experiments.search`` wrote; of
-        each method's, those with the best mean validation metric count. Empty: the
-        study's own settings.
+      paths: the rows that ``experiments.accuracy`` or ``experiments.search`` wrote; of
+        each method's, those with the best mean validation metric count, and of
+        several files the last one's. None: the study's own settings.
       methods: names to look up.
       defaults: the study's own settings.
       monitor: the metric that settings are chosen by, on validation.
@@ -88,14 +88,14 @@ def chosen(
     Raises:
       ValueError: for a method without a setting.
     """
-    found: Mapping[str, Mapping[str, Any]] = defaults
-    if path:
-        found = study_lib.read_settings(pathlib.Path(path), f"valid/{monitor}")
+    found: dict[str, Mapping[str, Any]] = {} if paths else dict(defaults)
+    for path in paths:
+        found |= study_lib.read_settings(pathlib.Path(path), f"valid/{monitor}")
     missing = [name for name in methods if name not in found]
     if missing:
         raise ValueError(
-            f"methods must be among {', '.join(found)}{' of ' if path else ''}{path};"
-            f" got {', '.join(missing)}."
+            f"methods must be among {', '.join(found)}"
+            f"{' of ' if paths else ''}{', '.join(paths)}; got {', '.join(missing)}."
         )
     return {name: dict(found[name]) for name in methods}
 

@@ -50,7 +50,7 @@ def run(
     marked: tuple[str, ...] = ("0.05", "0.1", "0.2", "0.3", "0.5"),
     false_positives: tuple[str, ...] = ("0.1", "0.2"),
     methods: tuple[str, ...] = tuple(METHODS),
-    settings: str = "",
+    settings: tuple[str, ...] = (),
     gammas: tuple[str, ...] = ("1", "1.25", "1.5", "2", "4", "inf"),
     radius: float = 1.0,
 ) -> str:

@@ -34,7 +34,7 @@ def test_tpe_runs_each_trial_once(study, tmp_path, monkeypatch):
     assert float(rows[1]["best so far"]) == max(values)
     best = rows[values.index(max(values))]
     path = str(tmp_path / "search.csv")
-    chosen = cli.chosen(path, ["softmax"], {}, "ndcg@10")["softmax"]
+    chosen = cli.chosen([path], ["softmax"], {}, "ndcg@10")["softmax"]
     assert f"temperature={chosen['loss.temperature']}" in table
     assert f"{max(values):.4f}" in table and best["key"]
 

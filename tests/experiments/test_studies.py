@@ -101,16 +101,16 @@ def test_noise_has_all_of_its_studies_and_the_tuned_settings(study, tmp_path):
     path = tmp_path / "accuracy.csv"
     study_lib.write_rows(rows, path)
     best = {"loss.name": "ccl", "loss.margin": 0.5}
-    assert cli.chosen(str(path), ["ccl"], {}, "ndcg@10") == {"ccl": best}
+    assert cli.chosen([str(path)], ["ccl"], {}, "ndcg@10") == {"ccl": best}
     with pytest.raises(ValueError, match="methods must be among ccl of .*; got bpr"):
-        cli.chosen(str(path), ["bpr"], {"bpr": {}}, "ndcg@10")
+        cli.chosen([str(path)], ["bpr"], {"bpr": {}}, "ndcg@10")
     study_lib.write_rows([{"method": "ccl"}], tmp_path / "other.csv")
     with pytest.raises(ValueError, match="must have the columns method, changes and"):
-        cli.chosen(str(tmp_path / "other.csv"), ["ccl"], {}, "ndcg@10")
+        cli.chosen([str(tmp_path / "other.csv")], ["ccl"], {}, "ndcg@10")
 
     noise = importlib.import_module("experiments.noise")
     tiny = TINY["noise"] | {"methods": ("ccl",), "gammas": ()}
-    noise.run(study, tmp_path, settings=str(path), **tiny)
+    noise.run(study, tmp_path, settings=(str(path),), **tiny)
     with (tmp_path / "noise.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     studies = ["false negatives", "marked positives", "false positives"]
