@@ -71,7 +71,7 @@ def solve(row: Rows, guess: Array, active: Array, form: Form) -> Root:
         return x.reshape(total // block, block, *x.shape[len(shape) - 1 :])
 
     blocks = jax.tree.map(split, (row, guess, active))
-    root = lax.map(lambda arguments: solve_rows(*arguments, form), blocks)
+    root = lax.map(lambda x: solve_rows(x[0], x[1], x[2], form), blocks)
     return jax.tree.map(lambda x: x.reshape(shape[:-1]), root)
 
 

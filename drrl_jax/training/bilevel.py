@@ -28,9 +28,9 @@ import optax
 
 from drrl_jax import data as data_lib
 from drrl_jax import losses
+from drrl_jax._names import check_choice as choice
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.training.build import Parts
-from drrl_jax.training.config import choice
 from drrl_jax.training.optimiser import make_optimiser
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.state import DeviceData, TrainState
