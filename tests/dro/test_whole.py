@@ -8,7 +8,7 @@ import pytest
 from drrl_jax import dro
 from drrl_jax.dro.order import MAX_WHOLE_POWER, whole_power
 
-ORDERS = [2.0, 1.5, 1.1]
+ORDERS = [2.0, 1.1]
 RADII = jnp.array([1e-6, 1e-2, 0.5, 3.0, 4.5, 9.0])
 
 
@@ -80,7 +80,7 @@ def test_worst_case_is_that_of_any_order(gamma, kind):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("gamma", [2.0, 1.5])
+@pytest.mark.parametrize("gamma", [1.5])
 @pytest.mark.parametrize(
     "function",
     [
