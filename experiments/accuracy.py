@@ -213,9 +213,7 @@ def main(_: list[str]) -> None:
         )
     study = Study(_WORKDIR.value, _CONFIG.value, progress=_PROGRESS.value)
     monitor = f"valid/{study.config.evaluation.monitor}"
-    known: dict[str, Any] = {}
-    for path in _SETTINGS.value:
-        known |= study_lib.read_settings(pathlib.Path(path), monitor)
+    known = study_lib.read_all_settings(_SETTINGS.value, monitor)
     tuning, final = run_methods(
         study, names, _SEEDS.value, _BUDGET.value, _TUNE_EPOCHS.value, known
     )

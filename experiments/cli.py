@@ -88,9 +88,9 @@ def chosen(
     Raises:
       ValueError: for a method without a setting.
     """
-    found: dict[str, Mapping[str, Any]] = {} if paths else dict(defaults)
-    for path in paths:
-        found |= study_lib.read_settings(pathlib.Path(path), f"valid/{monitor}")
+    found: Mapping[str, Mapping[str, Any]] = defaults
+    if paths:
+        found = study_lib.read_all_settings(paths, f"valid/{monitor}")
     missing = [name for name in methods if name not in found]
     if missing:
         raise ValueError(

@@ -170,10 +170,9 @@ def run(
 
 def _negatives(study: Study, changes: dict[str, Any]) -> str:
     """How many negatives a run has, and whether its rows share them."""
-    training = study.config.training
-    count = changes.get("training.negatives", training.negatives)
-    pool = changes.get("training.negative_pool", training.negative_pool)
-    return f"{count} a row" if pool == "row" else f"{count} a batch"
+    training = study.configured(changes).training
+    unit = "row" if training.negative_pool == "row" else "batch"
+    return f"{training.negatives} a {unit}"
 
 
 def _kept(path: pathlib.Path, wanted: list, known: list) -> list[Row]:

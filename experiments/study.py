@@ -188,6 +188,14 @@ def significance(
     return evaluation.compare(means[baseline], others)
 
 
+def read_all_settings(paths: Sequence[str], metric: str) -> dict[str, Row]:
+    """`read_settings` of several files; a method in two has the last one's."""
+    found: dict[str, Row] = {}
+    for path in paths:
+        found |= read_settings(pathlib.Path(path), metric)
+    return found
+
+
 def read_settings(path: pathlib.Path, metric: str) -> dict[str, Row]:
     """The best setting of each method in rows that a study wrote.
 

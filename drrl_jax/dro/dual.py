@@ -99,7 +99,7 @@ def power_mean(
     held = (ratio > 0) & (probs > 0)
     if whole is None:
         logs = jnp.log(jnp.where(held, ratio, 1)) / kappa[..., None]
-        powers = jnp.where(held, jnp.exp(logs), 0)
+        powers = jnp.exp(logs)
     else:
         powers = lax.integer_pow(ratio, whole + 1)
     total = jnp.sum(jnp.where(held, probs * powers, 0), axis=-1)

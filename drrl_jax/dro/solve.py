@@ -88,8 +88,8 @@ def _block(total: int, width: int) -> int:
 def solve_rows(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     """Newton on every active row, then the staircase where it failed."""
     if form.whole is not None:
-        # Two loops and no branch in one: XLA's CPU backend spreads the work of loops
-        # over cores, not that of branches. Up to order 2 Newton does not fail.
+        # Two loops and no branch in one, both sides of which vmap would run. Up to
+        # order 2 Newton does not fail.
         tau, failed, steps = newton.solve(
             row, guess, active, MAX_STEPS, form, fast=True
         )

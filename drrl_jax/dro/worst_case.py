@@ -258,10 +258,8 @@ def _envelope_jvp(whole, primals, tangents):
     else:
         tangents = tuple(_dense(t) for t in tangents)
         value, partial = jax.jvp(of, primals, tangents)
-    tangent = partial - jnp.sum(weights * _dense(drow.distance), axis=-1)
-    if not isinstance(drow.best, SymbolicZero):
-        tangent = tangent + drow.best
-    return value, tangent
+    moved = jnp.sum(weights * _dense(drow.distance), axis=-1)
+    return value, partial + _dense(drow.best) - moved
 
 
 def _dense(tangent: Array | SymbolicZero) -> Array:
