@@ -10,15 +10,14 @@ the training positives are taken out, and each negative is one of the user's wit
 probability. *False positives*: random items of each user become training positives.
 
 ``settings`` reuses each method's clean optimum, as ``experiments.accuracy`` or
-``experiments.search`` wrote it; without it the fixed ``METHODS`` are run, which are not
-tuned. Claims against CCL need the optimum.
+``experiments.search`` wrote it; without it the first of ``experiments/methods.py`` are run,
+which are not tuned. Claims against CCL need the optimum.
 
 ``noise_weight`` (data with known false negatives): the share of the worst-case weight
 that lands on them, by order, against their share among the candidates.
 """
 
 import pathlib
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,18 +26,10 @@ from drrl_jax import data, dro, training
 from drrl_jax.training.state import catalogue_mask
 from experiments import cli
 from experiments import study as study_lib
+from experiments.methods import DEFAULTS
 from experiments.study import Row, Study
 
-METHODS: dict[str, dict[str, Any]] = {
-    "softmax": {"loss.name": "softmax", "loss.temperature": 0.2},
-    "ccl": {"loss.name": "ccl", "loss.margin": 0.4, "loss.negative_weight": 2.0},
-    "drrl tempered": {
-        "loss.name": "drrl_tempered",
-        "loss.gamma": 1.5,
-        "loss.temperature": 0.3,
-    },
-    "drrl solved": {"loss.name": "drrl", "loss.gamma": 1.5, "loss.radius": 1.0},
-}
+METHODS = ("softmax", "ccl", "drrl tempered", "drrl solved")
 
 
 def run(
@@ -49,14 +40,14 @@ def run(
     false_negatives: tuple[str, ...] = ("0", "0.125", "0.3"),
     marked: tuple[str, ...] = ("0.05", "0.1", "0.2", "0.3", "0.5"),
     false_positives: tuple[str, ...] = ("0.1", "0.2"),
-    methods: tuple[str, ...] = tuple(METHODS),
+    methods: tuple[str, ...] = METHODS,
     settings: tuple[str, ...] = (),
     gammas: tuple[str, ...] = ("1", "1.25", "1.5", "2", "4", "inf"),
     radius: float = 1.0,
 ) -> str:
     """Trains every method at every rate, and weighs the known false negatives."""
     monitor = study.config.evaluation.monitor
-    chosen = cli.chosen(settings, methods, METHODS, monitor)
+    chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
 
     def points(name: str, rate: str, field: str | None, **data_of) -> list[Row]:
         extra = {field: float(rate)} if field else {}
@@ -104,7 +95,7 @@ def known_false_negatives(
 ) -> list[Row]:
     """Worst-case weight on hidden positives, on the scores of a softmax model."""
     config = study.config.copy_and_resolve_references()
-    config.update_from_flattened_dict(METHODS["softmax"])
+    config.update_from_flattened_dict(DEFAULTS["softmax"])
     config.baselines = ()
     parts = training.build(config, study.dataset)
     state, _ = training.fit(parts, progress=False)

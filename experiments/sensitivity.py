@@ -13,7 +13,7 @@ import pathlib
 from typing import Any
 
 from experiments import cli
-from experiments.noise import METHODS
+from experiments.methods import DEFAULTS
 from experiments.study import Study
 
 LEARNED: dict[str, Any] = {
@@ -41,7 +41,7 @@ def run(
         "uniform 0.1",
     ),
     threshold_inits: tuple[str, ...] = ("0", "0.3", "0.6"),
-    methods: tuple[str, ...] = tuple(METHODS),
+    methods: tuple[str, ...] = ("softmax", "ccl", "drrl tempered", "drrl solved"),
 ) -> str:
     """Trains every cell of the maps.
 
@@ -54,7 +54,7 @@ def run(
       temperatures: τ of the tempered loss.
       initialisers: such as ``xavier`` and ``normal 0.1``.
       threshold_inits: where learned thresholds start.
-      methods: losses of the third map, keys of ``noise.METHODS``.
+      methods: losses of the third map, keys of ``experiments.methods.METHODS``.
     """
     tables = []
     for name, loss, field, values in (
@@ -74,7 +74,7 @@ def run(
             for value in values
         ]
         tables += _map(study, settings, seeds, out, name, ("gamma", field))
-    losses = {name: METHODS[name] for name in methods} | {
+    losses = {name: DEFAULTS[name] for name in methods} | {
         f"drrl learned, β from {start}": {
             **LEARNED,
             "loss.threshold_init": float(start),

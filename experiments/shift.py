@@ -11,7 +11,7 @@ import pathlib
 
 from drrl_jax import training
 from experiments import cli
-from experiments.noise import METHODS
+from experiments.methods import DEFAULTS
 from experiments.study import Row, Study
 
 
@@ -21,17 +21,29 @@ def run(
     *,
     seeds: int = 2,
     splits: tuple[str, ...] = ("random", "popularity", "temporal"),
-    methods: tuple[str, ...] = tuple(METHODS),
+    methods: tuple[str, ...] = tuple(DEFAULTS),
+    settings: tuple[str, ...] = (),
 ) -> str:
-    """Every method on every split, against softmax."""
+    """Every method on every split, against softmax.
+
+    Args:
+      study: the base config and its data.
+      out: folder of the results.
+      seeds: runs of each method on each split.
+      splits: values of ``data.split``.
+      methods: keys of ``experiments.methods.METHODS``, or of the tables in ``settings``.
+      settings: tables (.csv) of tuned settings; empty: ``experiments.methods.DEFAULTS``.
+    """
+    monitor = study.config.evaluation.monitor
+    chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
     rows: list[Row] = []
     for split in splits:
         config = study.config.copy_and_resolve_references()
         config.data.split = split
         dataset = training.load_dataset(config)
-        settings = [({"split": split, "method": m}, METHODS[m]) for m in methods]
+        points = [({"split": split, "method": m}, c) for m, c in chosen.items()]
         key = f"split {split}"
-        rows += cli.run_points(study, settings, seeds, dataset=dataset, dataset_key=key)
+        rows += cli.run_points(study, points, seeds, dataset=dataset, dataset_key=key)
     baseline = "softmax" if "softmax" in methods else None
     return cli.write(study, rows, ["split", "method"], out, "shift", baseline=baseline)
 

@@ -91,6 +91,14 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
         {"loss.name": "drrl_tempered"},
         {**_TAU, **_ORDER, **_RATE},
     ),
+    "drrl matched": (
+        {"loss.name": "drrl_matched"},
+        {**_TAU, **_ORDER, **_RATE},
+    ),
+    "drrl_at_k": (
+        {"loss.name": "drrl_at_k"},
+        {**_TAU, **_ORDER, "loss.weight_temperature": Range(0.3, 5.0), **_RATE},
+    ),
     "drrl solved": (
         {"loss.name": "drrl", "loss.threshold_mode": "solved"},
         {**_RADIUS, **_ORDER, **_RATE},

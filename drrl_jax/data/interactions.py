@@ -169,6 +169,8 @@ class Dataset:
       item_ids: ``[num_items]`` original id of each dense id; ``None`` if the same.
       report: what was found and done on the way here.
       false_negatives: true positives hidden from every part (synthetic data only).
+      history: positives from before the training part, disjoint from all parts
+        (streams): not trained on, yet neither negatives nor candidates.
 
     Example:
       >>> from drrl_jax.data import Dataset, Interactions
@@ -187,6 +189,7 @@ class Dataset:
     item_ids: np.ndarray | None = None
     report: CleaningReport = dataclasses.field(default_factory=CleaningReport)
     false_negatives: Interactions | None = None
+    history: Interactions | None = None
 
     def __str__(self) -> str:
         return (
@@ -194,6 +197,13 @@ class Dataset:
             f"{len(self.train):,} train, {len(self.valid):,} valid, "
             f"{len(self.test):,} test interactions"
         )
+
+    @property
+    def known(self) -> Interactions:
+        """The training positives and the history: never a negative nor a candidate."""
+        if self.history is None:
+            return self.train
+        return concatenate(self.train, self.history)
 
     @property
     def popularity(self) -> np.ndarray:

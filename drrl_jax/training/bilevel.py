@@ -236,7 +236,7 @@ def _make_epoch(
 def _validation_data(parts: Parts) -> DeviceData:
     """Validation positives; their negatives are in neither split."""
     dataset = parts.dataset
-    known = data_lib.concatenate(dataset.train, dataset.valid)
+    known = data_lib.concatenate(dataset.known, dataset.valid)
     table = data_lib.negative_table(
         data_lib.to_csr(known, dataset.num_users), dataset.num_items
     )

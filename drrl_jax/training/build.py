@@ -93,7 +93,7 @@ def build(
             dataset.train, config.training.marked_share, seed=config.data.seed
         )
         marked = data_lib.to_csr(taken, dataset.num_users)
-    positives = data_lib.to_csr(dataset.train, dataset.num_users)
+    positives = data_lib.to_csr(dataset.known, dataset.num_users)
     graph = None
     if config.model.name in models.GRAPH_MODELS:
         graph = models.make_graph(
@@ -117,7 +117,7 @@ def build(
         marked=None if marked is None else jax.tree.map(jnp.asarray, marked),
     )
     # Not of the sets: a pair that is kept twice is two rows.
-    degrees = np.bincount(dataset.train.users)
+    degrees = np.bincount(dataset.known.users)
     objective = make_objective(
         config,
         models.build(
@@ -285,7 +285,7 @@ def evaluation_splits(
     """
     train, valid, test = (
         data_lib.to_csr(part, dataset.num_users)
-        for part in (dataset.train, dataset.valid, dataset.test)
+        for part in (dataset.known, dataset.valid, dataset.test)
     )
     keep_valid = config.evaluation.protocol == "benchmark"
     excluded = (train,) if keep_valid else (train, valid)

@@ -4,10 +4,12 @@ import csv
 import importlib
 import inspect
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drrl_jax import training
+from drrl_jax import data, training
 from experiments import cli, report
 from experiments import study as study_lib
 from experiments.study import Study
@@ -16,6 +18,7 @@ from tests.training.helpers import tiny_config, tiny_dataset
 pytest.importorskip("matplotlib")
 
 TINY = {
+    "accuracy": {"seeds": 2, "budget": 2, "methods": ("softmax", "ccl")},
     "thresholds": {
         "seeds": 1,
         "sizes": ("8",),
@@ -168,6 +171,48 @@ def test_trajectories_of_thresholds(study):
             values == sorted(values) and len(values) == 5 and np.isfinite(values).all()
         )
     assert thresholds.trajectory(study, "softmax", thresholds.METHODS["softmax"]) == []
+
+
+def test_accuracy_takes_chosen_settings_and_knows_its_methods(study, tmp_path):
+    accuracy = importlib.import_module("experiments.accuracy")
+    tiny = {"seeds": 1, "budget": 1}
+    path = tmp_path / "chosen.csv"
+    changes = '{"loss.name": "softmax", "loss.temperature": 0.7}'
+    row = {"method": "mine", "changes": changes, "valid/ndcg@10": 0.1}
+    study_lib.write_rows([row], path)
+    options = tiny | {"methods": ("mine",), "settings": (str(path),)}
+    accuracy.run(study, tmp_path, **options)
+    with (tmp_path / "accuracy.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert '"loss.temperature": 0.7' in row["changes"]
+    with pytest.raises(ValueError, match="methods must be among bpr, .*; got soft"):
+        accuracy.run(study, tmp_path, methods=("soft",), **tiny)
+
+
+def test_windows_of_a_stream_share_no_pair():
+    """What was trained on before is neither trained, tested, drawn nor ranked again."""
+    streaming = importlib.import_module("experiments.streaming")
+    users, items = [0, 1, 0, 1, 0, 1, 0, 2, 1], [0, 0, 1, 1, 0, 2, 2, 0, 3]
+    pairs = data.Interactions(users, items, timestamps=range(9))
+    nothing = pairs.select([])
+    dataset = data.Dataset("stream", 3, 5, pairs, nothing, nothing)
+    first, second = streaming.window_datasets(dataset, 2)
+    assert list(zip(first.train.users, first.train.items)) == [(0, 0), (1, 0), (0, 1)]
+    assert list(zip(first.test.users, first.test.items)) == [(1, 1), (1, 2)]
+    # The pair (0, 0) comes again and is dropped; user 2 is new and not tested.
+    assert list(zip(second.train.users, second.train.items)) == [(1, 1), (1, 2)]
+    assert list(zip(second.test.users, second.test.items)) == [(0, 2), (1, 3)]
+    assert len(first.history) == 0 and len(second.history) == 3
+    assert len(second.known) == 5
+
+    parts = training.build(tiny_config(training__negatives="1"), second)
+    drawn = data.sample_negatives(
+        jax.random.key(0), parts.data.sampler, jnp.array([0] * 64), 1
+    )
+    assert set(np.unique(drawn)) == {2, 3, 4}
+    plan = parts.test_split
+    (user,) = np.flatnonzero(np.asarray(plan.users)[0] == 0)[:1]
+    assert set(np.asarray(plan.items)[np.asarray(plan.rows) == user]) == {0, 1}
 
 
 def test_sensitivity_knows_its_initialisers(study, tmp_path):

@@ -1,0 +1,96 @@
+"""The losses that studies compare, each with six settings: equal budgets by count."""
+
+from typing import Any
+
+from experiments.study import grid
+
+_DRRL = {"loss__name": ("drrl",)}
+
+# Six settings each, the likelier ones first: a smaller budget takes the head.
+METHODS: dict[str, list[dict[str, Any]]] = {
+    "bpr": grid(
+        loss__name=("bpr",),
+        training__negatives=("1",),
+        training__learning_rate=(1e-3, 3e-3),
+        training__weight_decay=(0.0, 1e-6, 1e-5),
+    ),
+    "softmax": grid(
+        loss__name=("softmax",),
+        loss__temperature=(0.2, 0.15, 0.1, 0.25, 0.3, 0.4),
+    ),
+    "ccl": grid(
+        loss__name=("ccl",),
+        loss__margin=(0.4, 0.2, 0.6),
+        loss__negative_weight=(2.0, 5.0),
+    ),
+    "bsl": grid(
+        loss__name=("bsl",),
+        loss__neg_temperature=(0.2, 0.15),
+        loss__pos_temperature=(0.3, 0.2, 0.5),
+    ),
+    "psl": grid(
+        loss__name=("psl",),
+        loss__activation=("relu",),
+        loss__score_temperature=(2.0,),
+        loss__temperature=(0.1, 0.075, 0.05, 0.125, 0.15, 0.2),
+    ),
+    "drrl solved": grid(
+        **_DRRL,
+        loss__threshold_mode=("solved",),
+        loss__radius=(1.0, 0.5, 2.0),
+        loss__gamma=(1.5, 2.0),
+    ),
+    "drrl learned": grid(
+        **_DRRL,
+        loss__threshold_mode=("learned",),
+        loss__threshold_init=(0.3,),
+        loss__weight=(2.0, 1.5, 3.0),
+        loss__gamma=(2.0, 1.5),
+    ),
+    "drrl tempered": grid(
+        loss__name=("drrl_tempered",),
+        loss__temperature=(0.3, 0.25, 0.35),
+        loss__gamma=(1.5, 1.25),
+    ),
+    "drrl matched": grid(
+        loss__name=("drrl_matched",),
+        loss__gamma=(1.5, 1.25),
+        loss__temperature=(0.3, 0.25, 0.35),
+    ),
+    "drrl user": grid(
+        **_DRRL,
+        loss__threshold_mode=("user",),
+        loss__radius=(1.0, 1.5, 2.0),
+        loss__gamma=(1.5, 1.25),
+    ),
+    "drrl user-tempered": grid(
+        loss__name=("drrl_tempered",),
+        loss__threshold_mode=("user",),
+        loss__radius=(1.0, 1.5, 2.0),
+        loss__gamma=(1.5, 1.25),
+    ),
+    "sl at k": grid(
+        loss__name=("sl_at_k",),
+        loss__refresh_every=(5.0,),
+        loss__weight_temperature=(1.0, 1.5, 2.25),
+        loss__temperature=(0.2, 0.15),
+    ),
+    "drrl at k": [
+        {
+            "loss.name": "drrl_at_k",
+            "loss.refresh_every": 5.0,
+            "loss.gamma": gamma,
+            "loss.temperature": temperature,
+            "loss.weight_temperature": weight_temperature,
+        }
+        for gamma, temperature, weight_temperature in (
+            (1.5, 0.3, 2.0), (1.25, 0.25, 1.5), (1.5, 0.3, 1.5),
+            (1.25, 0.25, 2.0), (1.5, 0.3, 3.0), (1.1, 0.22, 1.25),
+        )
+    ],
+}  # fmt: skip
+
+# What a study runs that tunes nothing: the likeliest setting of each.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    name: settings[0] for name, settings in METHODS.items()
+}
