@@ -30,9 +30,9 @@ _EPS = 1e-12
 # Nanoseconds: an embedding row fetched and scattered back (per 64 floats), a scalar
 # picked and scattered back, and a multiply-add of the dense product, forward and
 # backward. The CPU's were measured by `python -m experiments.benchmarks.routes
-# --processor_time` on one core (AMD EPYC, AVX-512); the others are estimates.
+# --processor_time` on one core (Intel Xeon, AVX-512); the others are estimates.
 _COST = {
-    "cpu": {"row": 76.0, "scalar": 1.2, "madd": 0.028},
+    "cpu": {"row": 49.0, "scalar": 2.2, "madd": 0.024},
     "gpu": {"row": 0.6, "scalar": 0.05, "madd": 0.00006},
     "tpu": {"row": 2.0, "scalar": 2.0, "madd": 0.00003},
 }
@@ -142,7 +142,7 @@ def sampled_scores(
       [[1.0, 0.0]]
     """
     if route == "gather":
-        return _gather_scores(users, items, sampled)
+        return _dots(users, items, sampled)
     return _dense_scores(users, items, sampled)
 
 
@@ -153,53 +153,92 @@ def _blocks(rows: int, *arrays: jax.Array) -> tuple[jax.Array, ...]:
 def _gathered_at_once(shape: tuple[int, ...], dim: int) -> int:
     """Rows of the batch whose items are fetched at once: on a CPU 1 MB, as a cache has.
 
-    Fetching all 64 items of 1024 rows takes four to five times as long; what fits the
-    last cache in whole (4 MB) is quickest undivided. See benchmarks/routes.py.
+    Fetching all 64 items of 1024 rows takes four to five times as long.
     """
     batch, negatives = shape
-    numbers = batch * negatives * dim
-    if jax.default_backend() != "cpu" or numbers <= 1 << 20:
+    if jax.default_backend() != "cpu":
         return batch
     most = max((1 << 18) // (negatives * dim), 1)
     return math.gcd(batch, 1 << (most.bit_length() - 1))
 
 
+# The gather route is three functions, each the others' derivative, so that derivatives
+# of every order take the quick way. With c [batch, negatives]:
+#   _dots     u, v -> <u_b, v[ids_bn]>           [batch, negatives]
+#   _mixtures c, v -> sum_n c_bn v[ids_bn]       [batch, dim]
+#   _spread   c, u -> sum_(b, n: ids_bn = i) c_bn u_b    [items, dim]
+
+
 @jax.custom_vjp
-def _gather_scores(users, items, sampled):
+def _dots(rows, table, ids):
     def block(inputs):
-        rows, ids = inputs
-        return jnp.einsum(
-            "bd,bnd->bn", rows, items[ids], preferred_element_type=jnp.float32
-        )
+        some, picks = inputs
+        if jax.default_backend() != "cpu":
+            return jnp.einsum(
+                "bd,bnd->bn", some, table[picks], preferred_element_type=jnp.float32
+            )
+        # XLA's CPU backend fuses a gather into a product, and not into a contraction;
+        # the sum over dim is then one matrix-vector product.
+        products = some[:, None].astype(jnp.float32) * table[picks]
+        ones = jnp.ones((some.shape[1],), jnp.float32)
+        return (products.reshape(-1, some.shape[1]) @ ones).reshape(picks.shape)
 
-    rows = _gathered_at_once(sampled.shape, users.shape[1])
-    scores = jax.lax.map(block, _blocks(rows, users, sampled))
-    return scores.reshape(sampled.shape)
-
-
-def _gather_forward(users, items, sampled):
-    return _gather_scores(users, items, sampled), (users, items, sampled)
-
-
-def _gather_backward(residuals, cotangent):
-    users, items, sampled = residuals
-
-    def block(to_items, inputs):
-        rows, ids, values = inputs
-        to_rows = jnp.einsum("bn,bnd->bd", values, items[ids].astype(values.dtype))
-        parts = values[:, :, None] * rows[:, None, :]
-        to_items = to_items.at[ids].add(parts, mode="promise_in_bounds")
-        return to_items, to_rows
-
-    zeros = jnp.zeros(items.shape, cotangent.dtype)
-    rows = _gathered_at_once(sampled.shape, users.shape[1])
-    inputs = _blocks(rows, users, sampled, cotangent)
-    to_items, to_users = jax.lax.scan(block, zeros, inputs)
-    to_users = to_users.reshape(users.shape).astype(users.dtype)
-    return to_users, to_items.astype(items.dtype), None
+    size = _gathered_at_once(ids.shape, rows.shape[1])
+    return jax.lax.map(block, _blocks(size, rows, ids)).reshape(ids.shape)
 
 
-_gather_scores.defvjp(_gather_forward, _gather_backward)
+@jax.custom_vjp
+def _mixtures(weights, table, ids):
+    if jax.default_backend() != "cpu":
+        picked = table[ids].astype(weights.dtype)
+        return jnp.einsum("bn,bnd->bd", weights, picked)
+
+    def add(sums, inputs):
+        weight, picks = inputs
+        return sums + weight[:, None] * table[picks], None
+
+    # One fused gather and sum a negative; no fetched row is written down.
+    zeros = jnp.zeros((len(ids), table.shape[1]), weights.dtype)
+    return jax.lax.scan(add, zeros, (weights.T, ids.T), unroll=4)[0]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _spread(weights, rows, ids, num_items):
+    def block(table, inputs):
+        some, picks, weight = inputs
+        parts = weight[:, :, None] * some[:, None, :]
+        return table.at[picks].add(parts, mode="promise_in_bounds"), None
+
+    zeros = jnp.zeros((num_items, rows.shape[1]), weights.dtype)
+    size = _gathered_at_once(ids.shape, rows.shape[1])
+    return jax.lax.scan(block, zeros, _blocks(size, rows, ids, weights))[0]
+
+
+def _dots_backward(residuals, cotangent):
+    rows, table, ids = residuals
+    to_rows = _mixtures(cotangent, table, ids).astype(rows.dtype)
+    to_table = _spread(cotangent, rows, ids, len(table)).astype(table.dtype)
+    return to_rows, to_table, None
+
+
+def _mixtures_backward(residuals, cotangent):
+    weights, table, ids = residuals
+    to_weights = _dots(cotangent, table, ids).astype(weights.dtype)
+    to_table = _spread(weights, cotangent, ids, len(table)).astype(table.dtype)
+    return to_weights, to_table, None
+
+
+def _spread_backward(num_items, residuals, cotangent):
+    del num_items
+    weights, rows, ids = residuals
+    to_weights = _dots(rows, cotangent, ids).astype(weights.dtype)
+    to_rows = _mixtures(weights, cotangent, ids).astype(rows.dtype)
+    return to_weights, to_rows, None
+
+
+_dots.defvjp(lambda *inputs: (_dots(*inputs), inputs), _dots_backward)
+_mixtures.defvjp(lambda *inputs: (_mixtures(*inputs), inputs), _mixtures_backward)
+_spread.defvjp(lambda *inputs: (_spread(*inputs), inputs[:3]), _spread_backward)
 
 
 def _rows_per_block(batch: int) -> int:

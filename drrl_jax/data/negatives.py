@@ -6,6 +6,8 @@ The number of non-positives below p_t is p_t − t, which never falls with t; so
 non-positive is r + #{t : p_t − t ≤ r}, and that count is a binary search in the user's
 own segment. Drawing r uniformly from [0, I − n_u) gives each non-positive the same
 chance, in ⌈log₂(max n_u + 1)⌉ gathers.
+
+"Exactly" is up to the random bits: 32 of them for up to 2¹⁶ items, 64 for more.
 """
 
 import dataclasses
@@ -83,11 +85,11 @@ def sample_negatives(
 ) -> jax.Array:
     """Draw items uniformly, with replacement, outside each user's positives.
 
-    Each of the ``I − n_u`` items is drawn with probability ``1 / (I − n_u)``, up to the
-    ``2⁻⁶⁴ · I`` that 64 random bits allow. ``num`` may exceed ``I − n_u``: draws are
-    with replacement. A user whose positives cover the catalogue has no negatives; the
-    row is then uniform over the whole catalogue, and ``has_negatives`` is ``False``,
-    to be used in ``where``.
+    Each of the ``I − n_u`` items is drawn with probability ``1 / (I − n_u)``, up to a
+    relative ``2⁻¹⁶``, the most by which ``random_below`` is uneven. ``num`` may exceed
+    ``I − n_u``: draws are with replacement. A user whose positives cover the catalogue
+    has no negatives; the row is then uniform over the whole catalogue, and
+    ``has_negatives`` is ``False``, to be used in ``where``.
 
     Args:
       key: a JAX random key.
@@ -111,9 +113,10 @@ def sample_negatives(
     start, degrees = segments(table.indptr, users)
     free = table.num_items - degrees
     bound = jnp.where(free > 0, free, table.num_items)
-    draws = random_below(key, bound, (users.shape[0], num))
-    below = count_at_most(table.ranks, start, degrees, draws, table.num_steps)
-    return jnp.where(free > 0, draws + below, draws)
+    shape = (users.shape[0], num)
+    draws = random_below(key, bound, shape, limit=table.num_items)
+    length = jnp.where(free > 0, degrees, 0)
+    return add_count_at_most(table.ranks, start, length, draws, table.num_steps)
 
 
 def sample_with_false_negatives(
@@ -157,7 +160,9 @@ def sample_with_false_negatives(
     key, false_key = jax.random.split(key)
     items = sample_negatives(key, table, users, num)
     start, degrees = segments(table.indptr, users)
-    draws = random_below(false_key, jnp.maximum(degrees, 1), (users.shape[0], false))
+    shape = (users.shape[0], false)
+    bound = jnp.maximum(degrees, 1)
+    draws = random_below(false_key, bound, shape, limit=table.num_items)
     positives = table.ranks.at[start + draws].get(mode="clip") + draws
     positives = jnp.where(degrees > 0, positives, items[:, :false])
     return jnp.concatenate([positives, items[:, false:]], axis=1)
@@ -178,17 +183,24 @@ def has_negatives(
     return table.free(users) > 0
 
 
-def random_below(key: jax.Array, bound: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform integers in ``[0, bound)``: ``⌊bits₆₄ · bound / 2⁶⁴⌋``.
+def random_below(
+    key: jax.Array,
+    bound: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    limit: int = 2**31 - 1,
+) -> jax.Array:
+    """Uniform integers in ``[0, bound)``: ``⌊bits · bound / 2^b⌋`` of b random bits.
 
-    As even as ``jax.random.randint`` (no outcome is off by more than
-    ``bound · 2⁻⁶⁴``), without its three integer divisions, which cost more on a CPU
-    than all the rest of the sampler.
+    Without the three integer divisions of ``jax.random.randint``, which cost more on a
+    CPU than all the rest of the sampler. An outcome's probability is off by a relative
+    ``bound · 2⁻ᵇ`` at most; b is 32 where that is at most 2⁻¹⁶, else 64.
 
     Args:
       key: a JAX random key.
-      bound: positive integers below 2³¹ that broadcast to ``shape``.
+      bound: positive integers up to ``limit`` that broadcast to ``shape``.
       shape: shape of the result.
+      limit: what ``bound`` never exceeds (static).
 
     Returns:
       ``int32[shape]``.
@@ -196,12 +208,15 @@ def random_below(key: jax.Array, bound: jax.Array, shape: tuple[int, ...]) -> ja
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from drrl_jax.data.negatives import random_below
-      >>> draws = random_below(jax.random.key(0), jnp.array(3), (1000,))
+      >>> draws = random_below(jax.random.key(0), jnp.array(3), (1000,), limit=3)
       >>> int(draws.min()), int(draws.max())
       (0, 2)
     """
-    high, low = jax.random.bits(key, (2, *shape), jnp.uint32)
     bound = jnp.asarray(bound).astype(jnp.uint32)
+    if limit <= 1 << 16:
+        high = jax.random.bits(key, shape, jnp.uint32)
+        return _multiply_high(high, bound).astype(jnp.int32)
+    high, low = jax.random.bits(key, (2, *shape), jnp.uint32)
     carry = high * bound > ~_multiply_high(low, bound)
     return (_multiply_high(high, bound) + carry.astype(jnp.uint32)).astype(jnp.int32)
 
@@ -244,14 +259,44 @@ def count_at_most(
       [0, 3, 3, 4]
     """
 
+    count = jnp.zeros(bound.shape, jnp.int32)
+    return _search(sorted_values, start, length, bound, num_steps, count)
+
+
+def add_count_at_most(
+    sorted_values: jax.Array,
+    start: jax.Array | int,
+    length: jax.Array | int,
+    bound: jax.Array,
+    num_steps: int,
+) -> jax.Array:
+    """``bound + count_at_most(…, bound, …)``, as the state of the search.
+
+    Added afterwards, XLA on CPU would draw the random numbers behind ``bound`` twice,
+    once for the search and once for the sum.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from drrl_jax.data.negatives import add_count_at_most
+      >>> values = jnp.array([9, 1, 4, 4, 8])
+      >>> add_count_at_most(values, 1, 4, jnp.array([0, 4, 7, 9]), 3).tolist()
+      [0, 7, 10, 13]
+    """
+    return _search(sorted_values, start, length, bound, num_steps, bound)
+
+
+def _search(sorted_values, start, length, bound, num_steps, origin):
+    """``origin`` and the count, in one array."""
+
     # A rolled loop: unrolled, XLA on CPU fuses the steps and recomputes them, which is
     # three times slower at a million draws.
-    def step(i: jax.Array, count: jax.Array) -> jax.Array:
-        larger = count + (jnp.int32(1) << (num_steps - 1 - i))
+    def step(i: jax.Array, found: jax.Array) -> jax.Array:
+        size = jnp.int32(1) << (num_steps - 1 - i)
+        larger = found - origin + size
         value = sorted_values.at[start + larger - 1].get(mode="clip")
-        return jnp.where((larger <= length) & (value <= bound), larger, count)
+        return jnp.where((larger <= length) & (value <= bound), found + size, found)
 
-    return jax.lax.fori_loop(0, num_steps, step, jnp.zeros(bound.shape, jnp.int32))
+    return jax.lax.fori_loop(0, num_steps, step, origin)
 
 
 def segments(indptr: jax.Array, users: jax.Array) -> tuple[jax.Array, jax.Array]:

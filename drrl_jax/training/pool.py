@@ -99,7 +99,8 @@ def draw_pool(
     table: PoolTable = data.sampler
     log_q = None
     if table.kind == "shared":
-        pool = random_below(key, jnp.int32(table.num_items), (num,))
+        size = table.num_items
+        pool = random_below(key, jnp.int32(size), (num,), limit=size)
     else:
         pool = items
         log_q = None if table.log_q is None else table.log_q[items]

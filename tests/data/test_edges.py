@@ -20,6 +20,12 @@ def test_random_below_is_the_upper_half_of_the_product():
     exact = (bits[0] * 2**32 + bits[1]) * np.asarray(bound).astype(object) >> 64
     np.testing.assert_array_equal(draws, exact.astype(np.int64))
 
+    bound = jnp.array([1, 3, 41_000, 2**16])
+    draws = negatives.random_below(KEY, bound, (5000, 4), limit=2**16)
+    bits = np.asarray(jax.random.bits(KEY, (5000, 4), jnp.uint32)).astype(np.uint64)
+    exact = bits * np.asarray(bound).astype(np.uint64) >> np.uint64(32)
+    np.testing.assert_array_equal(draws, exact.astype(np.int64))
+
 
 def test_every_rank_gives_its_own_negative():
     """The map from rank to item is a bijection onto the non-positives."""
@@ -31,9 +37,9 @@ def test_every_rank_gives_its_own_negative():
         table = data.negative_table(csr, size)
         start, length = negatives.segments(table.indptr, jnp.array([1]))
         ranks = jnp.arange(size - degree)[None]
-        items = ranks + negatives.count_at_most(
-            table.ranks, start, length, ranks, table.num_steps
-        )
+        search = table.ranks, start, length, ranks, table.num_steps
+        items = negatives.add_count_at_most(*search)
+        np.testing.assert_array_equal(items, ranks + negatives.count_at_most(*search))
         np.testing.assert_array_equal(items[0], np.setdiff1d(np.arange(size), own))
 
 
