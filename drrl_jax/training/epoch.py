@@ -7,7 +7,12 @@ import jax.numpy as jnp
 import optax
 
 from drrl_jax.training.objective import Objective
-from drrl_jax.training.optimiser import AUXILIARY_FORMS, project, rate_override
+from drrl_jax.training.optimiser import (
+    AUXILIARY_FORMS,
+    of_row_sums,
+    project,
+    rate_override,
+)
 from drrl_jax.training.refresh import refresh
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.sparse import sparse_step
@@ -104,7 +109,7 @@ def make_epoch(
                     state.params, per_user, data, batch, model_key, overrides
                 )
                 updates, opt_state = optimiser.update(
-                    gradients,
+                    of_row_sums(gradients, batch.valid.sum()),
                     state.opt_state,
                     state.params,
                     **rate_override(overrides),

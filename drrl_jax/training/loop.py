@@ -124,6 +124,7 @@ def fit(
         "epoch": 0,
         "best_epoch": 0,
         "best_score": -1.0,
+        "bar": -1.0,
         "bad_checks": 0,
         "seconds": 0.0,
         "valid": {},
@@ -235,11 +236,12 @@ def _evaluate(parts: Parts, embed, params, split, **options) -> Any:
 
 def _update_best(config, record: dict[str, Any], scores: dict[str, float]) -> None:
     score = scores[config.evaluation.monitor]
-    # Patience counts checks without a gain of min_delta; the checkpoint that is tested
-    # is the one with the best score all the same.
+    # Patience counts checks since the score last rose by min_delta; the bar stays where
+    # it was then, so that many small gains count as one. The checkpoint that is tested is
+    # the one with the best score all the same.
     first = record["best_epoch"] == 0
-    if first or score > record["best_score"] + config.training.min_delta:
-        record["bad_checks"] = 0
+    if first or score > record["bar"] + config.training.min_delta:
+        record["bad_checks"], record["bar"] = 0, score
     else:
         record["bad_checks"] += 1
     if first or score > record["best_score"]:

@@ -273,7 +273,8 @@ class Objective:
         users, items = self._apply(params, data.graph)
         if self.pairwise:
             return users, items
-        return self._prepare(users), self._prepare(items)
+        # Not in ``dtype``: rounding would decide between the best items.
+        return tuple(scores.prepare(rows, self.similarity) for rows in (users, items))
 
     def _apply(self, params: Params, *args, **kwargs):
         return self.model.apply(params.get("model", {}), *args, **kwargs)

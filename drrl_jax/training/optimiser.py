@@ -17,6 +17,8 @@ _RULES = {
 # With the prefix "sparse_" the rule sees only the rows of the batch; see sparse.py.
 OPTIMISERS = (*_RULES, *(f"sparse_{name}" for name in _RULES))
 
+THRESHOLD_OPTIMISERS = {"sgd": optax.sgd, "adam": optax.adam}
+
 # How LLPAUC's variables move: all down, as in the code of the published figures, or
 # the maximised ones up. The rates, as multiples of the model's, are that code's.
 AUXILIARY_FORMS = ("descend", "ascend")
@@ -69,12 +71,8 @@ def make_optimiser(
     steps.append(optax.scale_by_learning_rate(schedule))
     rules = {"model": _at_rate(optax.chain(*steps), training.learning_rate)}
 
-    own_rate = loss.threshold_learning_rate
-    # The paper descends the *sum* over the batch: a user's threshold moves by its own
-    # rows' gradients, however large the batch. The objective is a mean, so scale back.
-    per_row = optax.scale(float(training.batch_size))
-    rule = {"sgd": optax.sgd, "adam": optax.adam}[loss.threshold_optimizer]
-    rules["threshold"] = optax.chain(per_row, rule(own_rate))
+    threshold_rule = THRESHOLD_OPTIMISERS[loss.threshold_optimizer]
+    rules["threshold"] = threshold_rule(loss.threshold_learning_rate)
 
     every = loss.adversary_every * steps_per_epoch
 
@@ -112,6 +110,24 @@ def _at_rate(
 def rate_override(overrides: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """The part of the overrides that goes to the optimiser's update."""
     return {name: overrides[name] for name in ("learning_rate",) if name in overrides}
+
+
+def of_row_sums(gradients: dict[str, Any], num_rows: jax.Array) -> dict[str, Any]:
+    """Gradients of a mean over rows, those of the thresholds turned into the sum's.
+
+    The paper descends the *sum* over the batch: a user's threshold moves by its own
+    rows' gradients, however many others the batch has (the last one may have few).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from drrl_jax.training.optimiser import of_row_sums
+      >>> gradients = {"model": jnp.ones(1), "threshold": jnp.ones(1)}
+      >>> of_row_sums(gradients, jnp.array(4.0))["threshold"].tolist()
+      [4.0]
+    """
+    if "threshold" not in gradients:
+        return gradients
+    return {**gradients, "threshold": gradients["threshold"] * num_rows}
 
 
 def auxiliary_form(config: config_dict.ConfigDict) -> str:

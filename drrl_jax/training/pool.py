@@ -107,7 +107,8 @@ def draw_pool(
     where = pool_mask(data.positives, users, pool, table.num_items, table.width)
     if table.kind == "batch":
         where = where & valid[None, :]
-    return Batch(users, items, valid, pool, where, log_q)
+    # Nor does a row count without a negative in the pool.
+    return Batch(users, items, valid & where.any(axis=-1), pool, where, log_q)
 
 
 def pool_mask(

@@ -62,10 +62,14 @@ def draw_batch(
     valid = rows < data.users.shape[0]
     rows = jnp.minimum(rows, data.users.shape[0] - 1)
     users, items = data.users[rows], data.items[rows]
+    if isinstance(data.sampler, PoolTable):
+        assert sampling.negatives is not None
+        return draw_pool(key, data, users, items, valid, sampling.negatives)
+    # A user whose positives cover the catalogue has no negative: the row counts nothing.
+    has_any = data_lib.has_negatives(data.sampler, users)
+    valid = valid & has_any
     if sampling.negatives is None:
         return Batch(users, items, valid)
-    if isinstance(data.sampler, PoolTable):
-        return draw_pool(key, data, users, items, valid, sampling.negatives)
     shape = (sampling.batch_size, sampling.negatives)
     log_q = None
     if isinstance(data.sampler, data_lib.PopularityTable):
@@ -88,8 +92,5 @@ def draw_batch(
         drawn = data_lib.replace_with_marked(
             marked_key, drawn, data.marked, users, sampling.marked_rate
         )
-    # A user whose positives cover the catalogue has no negative: the row counts nothing.
-    where = jnp.broadcast_to(
-        data_lib.has_negatives(data.sampler, users)[:, None], shape
-    )
+    where = jnp.broadcast_to(has_any[:, None], shape)
     return Batch(users, items, valid, drawn, where, log_q)

@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from drrl_jax import models, scores
+from drrl_jax import scores
 from drrl_jax.training.objective import Batch, Objective, Params
-from drrl_jax.training.optimiser import rate_override
+from drrl_jax.training.optimiser import of_row_sums, rate_override
 from drrl_jax.training.state import DeviceData
 
 
@@ -114,7 +114,7 @@ def sparse_step(
     item_rows, item_places = unique_rows(ids, model.num_items)
     user_rows, user_places = unique_rows(batch.users, model.num_users)
     rows = {"users": user_rows, "items": item_rows}
-    small_model = models.MF(len(user_rows), len(item_rows), model.dim)
+    small_model = model.clone(num_users=len(user_rows), num_items=len(item_rows))
     route = scores.choose_route(
         len(batch.users), batch.negatives.shape[1], len(item_rows), model.dim
     )
@@ -136,7 +136,10 @@ def sparse_step(
     small_params, small_state = take(params, rows), take(opt_state, rows)
     loss, gradients = jax.value_and_grad(loss_of)(small_params)
     updates, small_state = optimiser.update(
-        gradients, small_state, small_params, **rate_override(overrides)
+        of_row_sums(gradients, batch.valid.sum()),
+        small_state,
+        small_params,
+        **rate_override(overrides),
     )
     small_params = optax.apply_updates(small_params, updates)
     return loss, put(params, small_params, rows), put(opt_state, small_state, rows)

@@ -16,7 +16,11 @@ from drrl_jax.training.config import (
     num_negatives,
     threshold_mode,
 )
-from drrl_jax.training.optimiser import AUXILIARY_FORMS, OPTIMISERS
+from drrl_jax.training.optimiser import (
+    AUXILIARY_FORMS,
+    OPTIMISERS,
+    THRESHOLD_OPTIMISERS,
+)
 from drrl_jax.training.pool import POOLS
 from drrl_jax.training.source import check_source
 
@@ -67,6 +71,8 @@ def validate(config: config_dict.ConfigDict) -> None:
             "loss.name='adv_infonce' scores its negatives a second time and needs a"
             " number of training.negatives; got 'all'."
         )
+    choice("loss.threshold_optimizer", loss.threshold_optimizer, THRESHOLD_OPTIMISERS)
+    at_least("loss.threshold_learning_rate", loss.threshold_learning_rate, 0)
     at_least("loss.top_k", loss.top_k, 1)
     at_least("loss.adversary_every", loss.adversary_every, 1)
     at_least("loss.adversary_learning_rate", loss.adversary_learning_rate, 0, True)
@@ -77,6 +83,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     at_least("training.weight_decay", training.weight_decay, 0)
     at_least("training.eval_every", training.eval_every, 1)
     at_least("training.patience", training.patience, 0)
+    at_least("training.min_delta", training.min_delta, 0)
     at_least("training.negative_alpha", training.negative_alpha, 0)
     at_least("training.clip_norm", training.clip_norm, 0)
     at_least("training.warmup_steps", training.warmup_steps, 0)

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drrl_jax import training
+from drrl_jax import data, training
+from drrl_jax.training import loop
 from drrl_jax.training.refresh import refresh
+from drrl_jax.training.sampling import draw_batch
 from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
 
 
@@ -209,3 +211,55 @@ def test_non_finite_loss_names_the_step_and_keeps_the_checkpoint(tmp_path):
     with pytest.raises(training.NonFiniteLossError, match=r"nan at step \d+ \(epoch 3"):
         training.fit(parts, tmp_path, progress=False)
     assert training.Checkpointer(tmp_path / "checkpoints").latest == 2
+
+
+def test_many_small_gains_are_one():
+    """The bar of early stopping rises with a gain of min_delta, not with smaller ones."""
+    config = tiny_config(training__min_delta=0.1, training__patience=3)
+    record = {"epoch": 0, "best_epoch": 0, "best_score": -1, "bar": -1, "bad_checks": 0}
+    stopped = []
+    for score in (0.5, 0.55, 0.59, 0.61, 0.65, 0.64, 0.69, 0.9):
+        record["epoch"] += 1
+        loop._update_best(config, record, {config.evaluation.monitor: score})
+        stopped.append(loop._patience_spent(config, record))
+    assert stopped == [False] * 6 + [True, False]
+    assert record["best_epoch"] == 8
+
+
+def test_thresholds_of_a_short_last_batch_move_by_its_rows():
+    """The sum over the rows that are there, not the mean times the batch size."""
+    count, moved = len(tiny_dataset().train), []
+    for batch_size in (count, 3 * count):
+        config = tiny_config(
+            loss__name="drrl_dual",
+            training__batch_size=batch_size,
+            training__negatives="all",
+        )
+        parts = training.build(config, tiny_dataset())
+        state, _ = training.jit_epoch(parts.epoch)(
+            parts.init(), parts.data, np.uint32(0), {}
+        )
+        moved.append(np.asarray(state.params["threshold"]))
+    np.testing.assert_allclose(moved[0], moved[1], rtol=1e-4, atol=1e-7)
+
+
+def test_a_user_of_the_whole_catalogue_counts_nothing():
+    """Half of the rows have no negative: the mean is that of the others."""
+    everything = np.arange(5)
+    users, items = np.repeat([0, 1], [5, 2]), np.concatenate([everything, [1, 3]])
+    train = data.Interactions(users, items)
+    test = data.Interactions([1], [0])
+    dataset = data.Dataset("full", 2, 5, train, train.select([]), test)
+    for negatives in ("3", "all"):
+        config = tiny_config(
+            training__negatives=negatives, training__batch_size=8, model__dim=4
+        )
+        parts = training.build(config, dataset)
+        batch = draw_batch(jax.random.key(0), parts.data, np.arange(8), parts.sampling)
+        assert batch.valid.tolist() == [False] * 5 + [True] * 2 + [False]
+
+
+def test_bfloat16_scores_do_not_round_the_ranking():
+    parts = training.build(tiny_config(training__dtype="bfloat16"), tiny_dataset())
+    users, items = parts.objective.embeddings(parts.init().params, parts.data)
+    assert users.dtype == items.dtype == np.float32

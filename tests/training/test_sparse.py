@@ -61,6 +61,13 @@ def test_sparse_adam_moves_only_the_rows_of_the_batch():
     assert jax.tree.structure(opt_state) == jax.tree.structure(state.opt_state)
 
 
+def test_sparse_keeps_the_dropout():
+    (_, without), (_, dropped) = (
+        run("sparse_adam", model__dropout=rate) for rate in (0.0, 0.5)
+    )
+    assert np.isfinite(dropped).all() and not np.allclose(without, dropped)
+
+
 def test_sparse_needs_matrix_factorisation():
     with pytest.raises(ValueError, match="needs model.name 'mf'"):
         training.validate(
