@@ -263,8 +263,13 @@ def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
     if objective.loss_name in QUANTILE_LOSSES:
         per_user = {"quantile": zeros}
     if objective.loss_name == "adv_infonce":
+        # Rows of length √dim: the adversary's small rate turns their cosines slowly.
         adversary = models.MF(
-            objective.model.num_users, objective.model.num_items, objective.model.dim
+            objective.model.num_users,
+            objective.model.num_items,
+            objective.model.dim,
+            initialiser="normal",
+            init_scale=1.0,
         )
         params["adversary"] = adversary.init(extra_key)["params"]
     if objective.loss_name == "llpauc":

@@ -308,10 +308,12 @@ class Objective:
             return {**users, "group_size": self.max_positives}
         if name == "adv_infonce":
             adversary = params["adversary"]
-            users, items = adversary["users"][batch.users], adversary["items"]
+            users = scores.normalise(adversary["users"][batch.users])
             if batch.negatives.ndim == 1:
-                hardness = scores.catalogue_scores(users, items[batch.negatives])
+                items = scores.normalise(adversary["items"][batch.negatives])
+                hardness = scores.catalogue_scores(users, items)
             else:
+                items = scores.normalise(adversary["items"])
                 hardness = scores.sampled_scores(
                     users, items, batch.negatives, self.route
                 )
