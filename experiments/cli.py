@@ -14,7 +14,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from drrl_jax import training
+from drrl_jax import evaluation, training
 from experiments import study as study_lib
 from experiments.study import Row, Study
 
@@ -167,7 +167,14 @@ def _against(study, rows, summary, line, others, baseline, monitor) -> list[str]
     found = study_lib.significance(
         study, group, baseline, study.config.evaluation.monitor
     )[line["method"]]
-    gain = line[monitor] / reference[0][monitor] - 1
+    return comparison_cells(line[monitor], reference[0][monitor], found)
+
+
+def comparison_cells(
+    value: float, reference: float, found: evaluation.Comparison
+) -> list[str]:
+    """The gain over the reference, and the p values of both tests."""
+    gain = value / reference - 1
     return [f"{gain:+.1%}", f"{found.t_p_holm:.1e} / {found.wilcoxon_p_holm:.1e}"]
 
 
@@ -192,11 +199,16 @@ def plot_lines(
 
     With ``panel``, a picture beside the other for each value of that label.
     """
+    from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    names = list(dict.fromkeys(row[by] for row in rows))
+    many = len(names) > 8
+    colours = colormaps["tab20" if len(names) > 10 else "tab10"].colors
     panels = list(dict.fromkeys(row[panel] for row in rows)) if panel else [None]
     width = 6.5 if len(panels) == 1 else 4.5 * len(panels)
+    width += 2 * many
     figure = Figure(figsize=(width, 4), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, title in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
@@ -205,12 +217,18 @@ def plot_lines(
             members = [row for row in shown if row[by] == name]
             summary = study_lib.summarise(members, [x], [y])
             xs, ys = [s[x] for s in summary], [s[y] for s in summary]
-            axes.plot(xs, ys, marker="o", markersize=4, label=str(name))
+            colour = colours[names.index(name) % len(colours)]
+            axes.plot(xs, ys, marker="o", markersize=4, label=str(name), color=colour)
         if log_x:
             axes.set_xscale("log", base=2)
         axes.set(xlabel=x, ylabel=y, title=title)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        if not many:
+            axes.legend(fontsize=8)
+    if many:
+        figure.legend(
+            *axes.get_legend_handles_labels(), fontsize=8, loc="outside right center"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
 

@@ -6,20 +6,26 @@
 A test window holds what is new to each user: pairs already trained on are taken out,
 and so are users whom no window has trained. Positives of all windows so far are neither
 drawn as negatives nor ranked. The model goes on from window to window, with a fresh
-optimiser state.
+optimiser state. ``streaming.csv`` has a row a window; the table has means over the
+windows, with tests paired by user and window against softmax.
 """
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax import data, training
+from drrl_jax import data, evaluation, training
 from experiments import cli
+from experiments import study as study_lib
 from experiments.methods import DEFAULTS
 from experiments.study import Row, Study
+
+BASELINE = "softmax"
 
 
 def run(
@@ -32,7 +38,7 @@ def run(
     methods: tuple[str, ...] = tuple(DEFAULTS),
     settings: tuple[str, ...] = (),
 ) -> str:
-    """Every method over the windows; the table has their means.
+    """Every method over the windows.
 
     Args:
       study: the base config and data with timestamps.
@@ -47,28 +53,75 @@ def run(
     chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
     datasets = window_datasets(study.dataset, windows)
     rows: list[Row] = []
+    of_users: dict[str, list[list[np.ndarray]]] = {name: [] for name in chosen}
     for name, changes in chosen.items():
         for seed in range(seeds):
-            config = study.config.copy_and_resolve_references()
-            config.update_from_flattened_dict({**changes, "seed": seed})
-            config.baselines = ()
-            params = None
-            for t, dataset in enumerate(datasets):
-                parts = training.build(config, dataset)
-                state = parts.init()
-                if params is not None:
-                    state = state._replace(params=params)
-                epoch = training.jit_epoch(parts.epoch)
-                for _ in range(epochs):
-                    # Another window, other negatives: the seed names the window too.
-                    key = jnp.asarray(seed * windows + t, jnp.uint32)
-                    state, _ = epoch(state, parts.data, key, {})
-                params = jax.tree.map(jnp.copy, state.params)
-                found = training.evaluate_state(parts, params, parts.test_split)
-                labels = {"method": name, "window": t + 1, "seed": seed}
-                rows.append(labels | {f"test/{k}": v for k, v in found.items()})
+            config = study.configured({**changes, "seed": seed})
+            found = list(_follow(config, datasets, epochs, seed))
+            of_users[name].append([values[monitor] for values in found])
+            rows += [
+                {"method": name, "window": t + 1, "seed": seed}
+                | {f"test/{k}": float(v.mean()) for k, v in values.items()}
+                for t, values in enumerate(found)
+            ]
+    study_lib.write_rows(rows, out / "streaming.csv")
     cli.plot_lines(rows, "window", f"test/{monitor}", out / "streaming.png")
-    return cli.write(study, rows, ["method"], out, "streaming")
+    return _table(rows, of_users, f"test/{monitor}", out)
+
+
+def _follow(
+    config: Any, datasets: list[data.Dataset], epochs: int, seed: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """Trains on window after window; each user's metrics on the one that follows."""
+    params = None
+    for t, dataset in enumerate(datasets):
+        parts = training.build(config, dataset)
+        state = parts.init()
+        if params is not None:
+            state = state._replace(params=params)
+        epoch = training.jit_epoch(parts.epoch)
+        for _ in range(epochs):
+            # Another window, other negatives: the seed names the window too.
+            key = jnp.asarray(seed * len(datasets) + t, jnp.uint32)
+            state, _ = epoch(state, parts.data, key, {})
+        params = jax.tree.map(jnp.copy, state.params)
+        found = training.evaluate_state(parts, params, parts.test_split, per_user=True)
+        yield {name: np.asarray(values) for name, values in found.items()}
+
+
+def _table(
+    rows: list[Row],
+    of_users: dict[str, list[list[np.ndarray]]],
+    monitor: str,
+    out: pathlib.Path,
+) -> str:
+    """Means over the windows, spread over seeds; tests paired by user and window."""
+    metrics = [column for column in rows[0] if column.startswith("test/")]
+    runs = study_lib.summarise(rows, ["method", "seed"], metrics)
+    lines = {s["method"]: s for s in study_lib.summarise(runs, ["method"], metrics)}
+    values = {
+        name: np.concatenate([np.mean(window, axis=0) for window in zip(*of_seeds)])
+        for name, of_seeds in of_users.items()
+    }
+    header = ["method", *(metric.removeprefix("test/") for metric in metrics)]
+    body = [
+        [name, *(study_lib.plus_minus(line, metric) for metric in metrics)]
+        for name, line in lines.items()
+    ]
+    if BASELINE in values and len(values) > 1:
+        base = values.pop(BASELINE)
+        tests = evaluation.compare(base, values)
+        header += [f"vs {BASELINE}", "p (t / Wilcoxon, Holm)"]
+        for row in body:
+            name, reference = row[0], lines[BASELINE][monitor]
+            row += (
+                cli.comparison_cells(lines[name][monitor], reference, tests[name])
+                if name in tests
+                else ["-", "-"]
+            )
+    return study_lib.write_table(
+        header, body, out / "streaming", cli.command("streaming")
+    )
 
 
 def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
