@@ -1,6 +1,8 @@
 """What the library calls data: arrays of (user, item) pairs, and how they came here."""
 
 import dataclasses
+import functools
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -204,6 +206,24 @@ class Dataset:
         if self.history is None:
             return self.train
         return concatenate(self.train, self.history)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that change with the sizes, the pairs or the split.
+
+        Example:
+          >>> from drrl_jax.data import Dataset, Interactions
+          >>> pairs, none = Interactions([0, 1], [1, 0]), Interactions([], [])
+          >>> Dataset("a", 2, 2, pairs, none, none).fingerprint
+          'b9a3b3b6'
+        """
+        checksum = zlib.crc32(f"{self.num_users} {self.num_items}".encode())
+        parts = (self.train, self.valid, self.test, self.history or empty())
+        for part in parts:
+            checksum = zlib.crc32(f"{len(part)}".encode(), checksum)
+            for column in (part.users, part.items):
+                checksum = zlib.crc32(column.tobytes(), checksum)
+        return f"{checksum:08x}"
 
     @property
     def popularity(self) -> np.ndarray:

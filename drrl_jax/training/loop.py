@@ -48,7 +48,8 @@ def run(
       ``{"test": {…}, "valid": {…}, "best_epoch": …, "seconds": …, "config": {…}, …}``.
 
     Raises:
-      ValueError: for impossible configs, bad data, or a workdir of another config.
+      ValueError: for impossible configs, bad data, or a workdir of another config or,
+        where data are read or given, of other data.
       NonFiniteLossError: if the loss leaves the finite numbers; names the step.
       CheckpointError: if a checkpoint cannot be read or written.
 
@@ -66,6 +67,8 @@ def run(
     workdir = pathlib.Path(workdir)
     done = finished(config, workdir)
     if done is not None:
+        if dataset is not None:
+            _check_data(workdir, done["dataset"].get("fingerprint"), dataset)
         return done
     parts = build(config, dataset)
     # Claimed only now: a path that was mistyped once must not own the folder.
@@ -129,13 +132,16 @@ def fit(
         "seconds": 0.0,
         "valid": {},
         "history": [],
+        "dataset": parts.dataset.fingerprint,
     }
     checkpointer = None
     if workdir is not None:
         checkpointer = Checkpointer(workdir / "checkpoints")
         if checkpointer.latest is not None:
-            (state, best), record = checkpointer.restore((state, best))
+            (state, best), kept = checkpointer.restore((state, best))
+            record |= kept
             state, best = _on_device((state, best))
+            _check_data(workdir, record["dataset"], parts.dataset)
     records = Records(workdir, record["history"])
     started = time.perf_counter() - record["seconds"]
     bar = tqdm.tqdm(
@@ -201,6 +207,7 @@ def fit(
         "seconds": round(time.perf_counter() - started, 3),
         "dataset": {
             "name": parts.dataset.name,
+            "fingerprint": parts.dataset.fingerprint,
             "num_users": parts.dataset.num_users,
             "num_items": parts.dataset.num_items,
             "train": len(parts.dataset.train),
@@ -232,6 +239,18 @@ def _evaluate(parts: Parts, embed, params, split, **options) -> Any:
         inputs = (params, users, items)
         return evaluation.evaluate_scorer(parts.pair_scorer, inputs, split, **options)
     return evaluation.evaluate(users, items, split, **options)
+
+
+def _check_data(
+    workdir: pathlib.Path, fingerprint: str, dataset: data_lib.Dataset
+) -> None:
+    """Refuses to take results or a checkpoint of other data for one's own."""
+    if fingerprint != dataset.fingerprint:
+        raise ValueError(
+            f"The workdir {workdir} holds a run on other data: their fingerprint is"
+            f" {fingerprint!r} there and {dataset.fingerprint!r} here. Choose another"
+            " --workdir, or delete that one."
+        )
 
 
 def _update_best(config, record: dict[str, Any], scores: dict[str, float]) -> None:

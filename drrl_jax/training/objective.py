@@ -274,7 +274,8 @@ class Objective:
         if self.pairwise:
             return users, items
         # Not in ``dtype``: rounding would decide between the best items.
-        return tuple(scores.prepare(rows, self.similarity) for rows in (users, items))
+        users, items = (scores.prepare(x, self.similarity) for x in (users, items))
+        return users, items
 
     def _apply(self, params: Params, *args, **kwargs):
         return self.model.apply(params.get("model", {}), *args, **kwargs)
@@ -308,14 +309,14 @@ class Objective:
             return {**users, "group_size": self.max_positives}
         if name == "adv_infonce":
             adversary = params["adversary"]
-            users = scores.normalise(adversary["users"][batch.users])
+            rivals = scores.normalise(adversary["users"][batch.users])
             if batch.negatives.ndim == 1:
                 items = scores.normalise(adversary["items"][batch.negatives])
-                hardness = scores.catalogue_scores(users, items)
+                hardness = scores.catalogue_scores(rivals, items)
             else:
                 items = scores.normalise(adversary["items"])
                 hardness = scores.sampled_scores(
-                    users, items, batch.negatives, self.route
+                    rivals, items, batch.negatives, self.route
                 )
             return {"hardness": hardness}
         if name == "llpauc":

@@ -1,5 +1,6 @@
 """A run killed at any moment ends, resumed, in the bits of one never interrupted."""
 
+import dataclasses
 import os
 import pathlib
 import signal
@@ -104,3 +105,21 @@ def test_checkpoint_round_trip_keeps_every_bit(tmp_path):
     assert leaves_equal(state, restored)
     assert record == {"epoch": 3, "score": 0.1}
     assert np.asarray(restored.step).dtype == np.int32
+
+
+def test_a_folder_of_other_data_is_refused(tmp_path):
+    """One config, another data set: neither its results nor its checkpoint are taken."""
+    config = tiny_config(training__epochs=2)
+    dataset = tiny_dataset()
+    other = dataclasses.replace(
+        dataset, test=dataset.test.select(range(1, len(dataset.test)))
+    )
+    assert other.fingerprint != dataset.fingerprint
+    training.run(config, tmp_path, dataset=dataset, progress=False)
+    sentence = r"holds a run on other data: their fingerprint is '\w{8}' there"
+    with pytest.raises(ValueError, match=sentence):
+        training.run(config, tmp_path, dataset=other, progress=False)
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(ValueError, match=sentence):
+        training.run(config, tmp_path, dataset=other, progress=False)
+    training.run(config, tmp_path, dataset=dataset, progress=False)
