@@ -65,8 +65,9 @@ class MF(Backbone):
 
     Attributes:
       initialiser: of the tables, by name (:func:`initialiser_of`). By default Xavier
-        uniform over the table, what the field's PyTorch codebases use, or normal where
-        a scale is given.
+        uniform over the table, or normal where a scale is given. The scale is a rate:
+        cosines turn by a step over a row's length, .1 under Xavier for some thousand
+        items, 8 under ``normal`` of scale 1.
       init_scale: standard deviation of the normal initialisation, half the width of
         the uniform one.
       dropout: share of embedding entries set to zero in a training step (the others

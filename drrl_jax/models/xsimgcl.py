@@ -5,9 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from drrl_jax._names import check_choice
 from drrl_jax.models.base import Tables
 from drrl_jax.models.graph import Graph, propagate
 from drrl_jax.models.lightgcn import LightGCN, check_graph, mean_of_layers
+
+_NOISE = {"uniform": jax.random.uniform, "normal": jax.random.normal}
 
 
 class XSimGCL(LightGCN):
@@ -27,6 +30,10 @@ class XSimGCL(LightGCN):
       layer0_averaged: whether the embeddings before propagation are part of the mean
         (not so in the paper).
       noise_scale: :math:`\epsilon`.
+      noise: distribution of :math:`\delta`: ``uniform``, as in the paper, or
+        ``normal``, whose shifts have mean zero: the code behind the tables of SL@K.
+      contrast_repeats: contrast every row of the batch, repeated users and items too,
+        as that code does, instead of the distinct ones.
       contrast_layer: the layer contrasted with the mean; 0 is the parameter table,
         1 the first propagated layer, as the published code counts (``l*``).
       contrast_weight: weight of the contrastive term.
@@ -38,6 +45,8 @@ class XSimGCL(LightGCN):
     layers: int = 3
     layer0_averaged: bool = False
     noise_scale: float = 0.1
+    noise: str = "uniform"
+    contrast_repeats: bool = False
     contrast_layer: int = 1
     contrast_weight: float = 0.1
     contrast_temperature: float = 0.1
@@ -51,6 +60,7 @@ class XSimGCL(LightGCN):
                 f"contrast_layer must be in [0, layers = {self.layers}]; got "
                 f"{self.contrast_layer}."
             )
+        check_choice("noise", self.noise, _NOISE)
         layer = self.rows(train=train)
         layers = [layer]
         for _ in range(self.layers):
@@ -64,7 +74,8 @@ class XSimGCL(LightGCN):
         """Rows moved by ``noise_scale`` within their orthant."""
         if not (train and self.noise_scale):
             return rows
-        noise = jax.random.uniform(self.make_rng("noise"), rows.shape, rows.dtype)
+        draw = _NOISE[self.noise]
+        noise = draw(self.make_rng("noise"), rows.shape, rows.dtype)
         norm = jnp.linalg.norm(noise, axis=-1, keepdims=True)
         return rows + self.noise_scale * jnp.sign(rows) * noise / (norm + 1e-12)
 
@@ -75,13 +86,15 @@ class XSimGCL(LightGCN):
         items: jax.Array,
         where: jax.Array | None = None,
     ) -> jax.Array | float:
-        """Weighted InfoNCE of the batch's distinct users plus that of its items."""
+        """Weighted InfoNCE of the batch's users plus that of its items."""
         if tables.views is None:
             return 0.0
         user_view, item_view = tables.views
 
         def term(table: jax.Array, view: jax.Array, ids: jax.Array) -> jax.Array:
-            use = first_occurrences(ids, len(table), where)
+            use = where
+            if not self.contrast_repeats:
+                use = first_occurrences(ids, len(table), where)
             return info_nce(
                 table[ids], view[ids], temperature=self.contrast_temperature, where=use
             )

@@ -100,9 +100,15 @@ def test_simplex_equals_dense_numpy(weight):
     assert_allclose(users[5], weight * params["users"][5], atol=1e-7)
 
 
-def test_xsimgcl_without_noise_equals_dense_numpy_loss_included():
+@pytest.mark.parametrize("repeats", [False, True])
+def test_xsimgcl_without_noise_equals_dense_numpy_loss_included(repeats):
     model, variables, graph, adjacency = made(
-        "xsimgcl", layers=2, noise_scale=0.0, contrast_weight=0.3, contrast_layer=1
+        "xsimgcl",
+        layers=2,
+        noise_scale=0.0,
+        contrast_weight=0.3,
+        contrast_layer=1,
+        contrast_repeats=repeats,
     )
     layers = layers_of(variables, adjacency, 2)
     final = [np.mean([layer[side] for layer in layers[1:]], 0) for side in (0, 1)]
@@ -112,7 +118,7 @@ def test_xsimgcl_without_noise_equals_dense_numpy_loss_included():
     ids, positives = np.array([4, 7, 4, 9, 22]), np.array([3, 3, 1, 0, 3])
 
     def reference(table, view, ids):
-        ids = np.unique(ids)
+        ids = ids if repeats else np.unique(ids)
         z, v = (t[ids] / np.linalg.norm(t[ids], axis=1)[:, None] for t in (table, view))
         logits = z @ v.T / 0.1
         return np.mean(np.log(np.exp(logits).sum(1)) - np.diag(logits))
@@ -149,6 +155,22 @@ def test_xsimgcl_noise_has_its_length_and_stays_in_the_orthant():
     assert np.all((shift * clean[0])[linked] >= 0)
     assert_allclose(shift[~linked], 0, atol=1e-7)
     assert_allclose(noisy.views[0], noisy.users)  # one layer: the mean is the layer
+
+
+def test_xsimgcl_normal_noise_has_its_length_and_no_direction():
+    model, variables, graph, adjacency = made(
+        "xsimgcl", layers=1, noise_scale=0.1, contrast_layer=1, noise="normal"
+    )
+    clean = layers_of(variables, adjacency, 1)[1][0]
+    linked = np.abs(clean).sum(1) > 0
+    shifts = []
+    for seed in range(50):
+        noise = {"noise": jax.random.key(seed)}
+        tables = model.apply(variables, graph, train=True, method="tables", rngs=noise)
+        shifts.append((tables.users - clean)[linked])
+    assert_allclose(np.linalg.norm(shifts[0], axis=1), 0.1, rtol=1e-4)
+    along = np.mean(shifts * np.sign(clean[linked]))
+    assert abs(along) < 4 * 0.1 / np.sqrt(DIM) / np.sqrt(np.size(shifts))
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])
@@ -255,6 +277,7 @@ def test_unknown_names_are_refused_with_the_nearest(name, hyper, message):
         ("ncf", {"scoring": "neumf", "dim": 5}, "even dim"),
         ("simplex", {"user_weight": 1.5}, r"user_weight must be in \[0, 1\]; got 1.5"),
         ("lightgcn", {"layers": 0}, "layers must be 1 or more; got 0"),
+        ("xsimgcl", {"noise": "norma"}, "noise must be one of uniform, normal"),
         ("xsimgcl", {"contrast_layer": 4}, r"in \[0, layers = 3\]; got 4"),
     ],
 )
