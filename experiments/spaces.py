@@ -72,7 +72,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
         },
     ),
     "sl_at_k": (
-        {"loss.name": "sl_at_k"},
+        {"loss.name": "sl_at_k", "loss.refresh_every": 5.0},
         {**_TAU, "loss.weight_temperature": Range(0.3, 5.0), **_RATE},
     ),
     "adv_infonce": (
@@ -96,7 +96,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
         {**_TAU, **_ORDER, **_RATE},
     ),
     "drrl_at_k": (
-        {"loss.name": "drrl_at_k"},
+        {"loss.name": "drrl_at_k", "loss.refresh_every": 5.0},
         {**_TAU, **_ORDER, "loss.weight_temperature": Range(0.3, 5.0), **_RATE},
     ),
     "drrl solved": (
