@@ -253,8 +253,10 @@ def plot_heat(
     axes.set(xlabel=x, ylabel=y)
     axes.set_xticks(range(len(xs)), xs)
     axes.set_yticks(range(len(ys)), ys)
+    bright = np.nanmean([np.nanmin(grid), np.nanmax(grid)])
     for (row, column), number in np.ndenumerate(grid):
-        axes.text(column, row, f"{number:.3f}", ha="center", va="center", color="w")
+        ink = "k" if number > bright else "w"
+        axes.text(column, row, f"{number:.3f}", ha="center", va="center", color=ink)
     figure.colorbar(image, label=value)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
