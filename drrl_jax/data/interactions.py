@@ -202,7 +202,7 @@ class Dataset:
 
     @property
     def known(self) -> Interactions:
-        """The training positives and the history: never a negative nor a candidate."""
+        """The training positives and the history, never negatives nor candidates."""
         if self.history is None:
             return self.train
         return concatenate(self.train, self.history)

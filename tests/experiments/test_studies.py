@@ -18,7 +18,7 @@ from tests.training.helpers import tiny_config, tiny_dataset
 pytest.importorskip("matplotlib")
 
 TINY = {
-    "accuracy": {"seeds": 2, "budget": 2, "methods": ("softmax", "ccl")},
+    "accuracy": {"seeds": 1, "budget": 1, "methods": ("softmax", "ccl")},
     "thresholds": {
         "seeds": 1,
         "sizes": ("8",),
