@@ -143,6 +143,11 @@ def seconds(step, rounds: int) -> float:
 
 def main(_: list[str]) -> None:
     """Prints the table."""
+    unknown = [name for name in _LOSSES.value if name not in RUNS]
+    if unknown:
+        raise app.UsageError(
+            f"--losses must be among {', '.join(RUNS)}; got {', '.join(unknown)}."
+        )
     if _SMOKE.value:
         dataset = data.load("synthetic", num_users=60, num_items=80)
         runs, rounds = dict(list(RUNS.items())[:2]), 1

@@ -234,6 +234,11 @@ def row(dataset: data.Dataset, rates: Rates, name: str, negatives: str) -> list[
 
 def main(_: list[str]) -> None:
     """Prints the machine's rates, then the table."""
+    unknown = [name for name in _LOSSES.value if name not in RUNS]
+    if unknown:
+        raise app.UsageError(
+            f"--losses must be among {', '.join(RUNS)}; got {', '.join(unknown)}."
+        )
     # A cached program would make compilation look free.
     jax.config.update("jax_enable_compilation_cache", False)
     size = {"num_users": 7_068, "num_items": 3_570, "num_interactions": 71_500}
