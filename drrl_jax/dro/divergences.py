@@ -40,7 +40,8 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
       >>> [round(float(renyi_divergence(p, q, g)), 4) for g in (1, 2, jnp.inf)]
       [0.1438, 0.2877, 0.6931]
     """
-    dtype = jnp.result_type(float, p, q)
+    given = jnp.result_type(float, p, q)
+    dtype = jnp.promote_types(given, jnp.float32)
     try:
         p, q = jnp.broadcast_arrays(jnp.asarray(p, dtype), jnp.asarray(q, dtype))
     except ValueError as error:
@@ -70,4 +71,5 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
     spread = jnp.sum(mass * (logs - low[..., None]) ** 2, axis=-1)
     gap = jnp.where(kappa > 0, kappa / jnp.maximum(1 - kappa, eps), 0)
     value = jnp.where(small, low + gap * spread / 2, high)
-    return jnp.where(jnp.any(held & (q <= 0), axis=-1), jnp.inf, value)
+    value = jnp.where(jnp.any(held & (q <= 0), axis=-1), jnp.inf, value)
+    return value.astype(given)

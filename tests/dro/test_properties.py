@@ -252,6 +252,17 @@ def test_finite_on_adversarial_inputs(data):
         assert value == 0
 
 
+@pytest.mark.parametrize("gamma", [1.0, 1.05, 2.0, 20.0, np.inf])
+def test_the_divergence_of_bfloat16_is_rounded_once(gamma):
+    p, q = (
+        jax.random.dirichlet(jax.random.key(i), jnp.ones(200)).astype(jnp.bfloat16)
+        for i in (0, 1)
+    )
+    found = dro.renyi_divergence(p, q, gamma)
+    exact = dro.renyi_divergence(p.astype(jnp.float32), q.astype(jnp.float32), gamma)
+    assert found.dtype == jnp.bfloat16 and found == exact.astype(jnp.bfloat16)
+
+
 def test_bfloat16_in_bfloat16_out():
     values = jnp.array([0.1, 0.5, 0.9], jnp.bfloat16)
     found = dro.worst_case(values, gamma=2.0, radius=0.1)
