@@ -1,12 +1,12 @@
-"""What the benchmarks time with: wall time, or processor time on a shared machine."""
+"""What the benchmarks share: their clock, and the rows that a flag asks for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
+from absl import app, flags
 
 _PROCESSOR = flags.DEFINE_bool(
     "processor_time",
@@ -37,3 +37,19 @@ def times(function: Callable[[], Any], rounds: int) -> np.ndarray:
         jax.block_until_ready(function())
         taken.append(now() - start)
     return np.array(taken[1:])
+
+
+def rows(flag: str, asked: list[str], known: Iterable[str]) -> list[str]:
+    """The rows that a flag names, or all; an unknown one is a usage error.
+
+    Example:
+      >>> rows("losses", [], ("bpr", "ccl")), rows("losses", ["ccl"], ("bpr", "ccl"))
+      (['bpr', 'ccl'], ['ccl'])
+    """
+    known = list(known)
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise app.UsageError(
+            f"--{flag} must be among {', '.join(known)}; got {', '.join(unknown)}."
+        )
+    return asked or known

@@ -94,3 +94,6 @@ METHODS: dict[str, list[dict[str, Any]]] = {
 DEFAULTS: dict[str, dict[str, Any]] = {
     name: settings[0] for name, settings in METHODS.items()
 }
+
+# The two ends of the family and DrRL between them, for studies of many runs.
+FAMILY = ("softmax", "ccl", "drrl tempered", "drrl solved")

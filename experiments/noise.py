@@ -26,10 +26,8 @@ from drrl_jax import data, dro, training
 from drrl_jax.training.state import catalogue_mask
 from experiments import cli
 from experiments import study as study_lib
-from experiments.methods import DEFAULTS
+from experiments.methods import DEFAULTS, FAMILY
 from experiments.study import Row, Study
-
-METHODS = ("softmax", "ccl", "drrl tempered", "drrl solved")
 
 
 def run(
@@ -40,7 +38,7 @@ def run(
     false_negatives: tuple[str, ...] = ("0", "0.125", "0.3"),
     marked: tuple[str, ...] = ("0.05", "0.1", "0.2", "0.3", "0.5"),
     false_positives: tuple[str, ...] = ("0.1", "0.2"),
-    methods: tuple[str, ...] = METHODS,
+    methods: tuple[str, ...] = FAMILY,
     settings: tuple[str, ...] = (),
     gammas: tuple[str, ...] = ("1", "1.25", "1.5", "2", "4", "inf"),
     radius: float = 1.0,

@@ -13,7 +13,7 @@ import pathlib
 from typing import Any
 
 from experiments import cli
-from experiments.methods import DEFAULTS
+from experiments.methods import DEFAULTS, FAMILY
 from experiments.study import Study
 
 LEARNED: dict[str, Any] = {
@@ -41,7 +41,7 @@ def run(
         "uniform 0.1",
     ),
     threshold_inits: tuple[str, ...] = ("0", "0.3", "0.6"),
-    methods: tuple[str, ...] = ("softmax", "ccl", "drrl tempered", "drrl solved"),
+    methods: tuple[str, ...] = FAMILY,
 ) -> str:
     """Trains every cell of the maps.
 

@@ -116,7 +116,8 @@ def sample_negatives(
     shape = (users.shape[0], num)
     draws = random_below(key, bound, shape, limit=table.num_items)
     length = jnp.where(free > 0, degrees, 0)
-    return add_count_at_most(table.ranks, start, length, draws, table.num_steps)
+    search = table.ranks, start, length, draws, table.num_steps
+    return count_at_most(*search, origin=draws)
 
 
 def sample_with_false_negatives(
@@ -236,6 +237,7 @@ def count_at_most(
     length: jax.Array | int,
     bound: jax.Array,
     num_steps: int,
+    origin: jax.Array | None = None,
 ) -> jax.Array:
     """How many values of a sorted segment are at most ``bound``.
 
@@ -247,6 +249,9 @@ def count_at_most(
       length: length of each segment, below ``2 ** num_steps``.
       bound: what values are compared with.
       num_steps: static number of steps.
+      origin: what the count is added to, ``int32`` of ``bound``'s shape. Added
+        afterwards, XLA on CPU would draw the random numbers behind ``bound`` twice,
+        once for the search and once for the sum.
 
     Returns:
       Counts, ``int32`` of ``bound``'s shape.
@@ -258,35 +263,8 @@ def count_at_most(
       >>> count_at_most(values, 1, 4, jnp.array([0, 4, 7, 9]), 3).tolist()
       [0, 3, 3, 4]
     """
-
-    count = jnp.zeros(bound.shape, jnp.int32)
-    return _search(sorted_values, start, length, bound, num_steps, count)
-
-
-def add_count_at_most(
-    sorted_values: jax.Array,
-    start: jax.Array | int,
-    length: jax.Array | int,
-    bound: jax.Array,
-    num_steps: int,
-) -> jax.Array:
-    """``bound + count_at_most(…, bound, …)``, as the state of the search.
-
-    Added afterwards, XLA on CPU would draw the random numbers behind ``bound`` twice,
-    once for the search and once for the sum.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> from drrl_jax.data.negatives import add_count_at_most
-      >>> values = jnp.array([9, 1, 4, 4, 8])
-      >>> add_count_at_most(values, 1, 4, jnp.array([0, 4, 7, 9]), 3).tolist()
-      [0, 7, 10, 13]
-    """
-    return _search(sorted_values, start, length, bound, num_steps, bound)
-
-
-def _search(sorted_values, start, length, bound, num_steps, origin):
-    """``origin`` and the count, in one array."""
+    if origin is None:
+        origin = jnp.zeros(bound.shape, jnp.int32)
 
     # A rolled loop: unrolled, XLA on CPU fuses the steps and recomputes them, which is
     # three times slower at a million draws.

@@ -18,6 +18,7 @@ import numpy as np
 from absl import app, flags
 
 from drrl_jax import data, training
+from experiments import clock
 from experiments.report_table import markdown_table
 
 _PATH = flags.DEFINE_string("path", "", "Data folder; empty: the synthetic set.")
@@ -143,18 +144,14 @@ def seconds(step, rounds: int) -> float:
 
 def main(_: list[str]) -> None:
     """Prints the table."""
-    unknown = [name for name in _LOSSES.value if name not in RUNS]
-    if unknown:
-        raise app.UsageError(
-            f"--losses must be among {', '.join(RUNS)}; got {', '.join(unknown)}."
-        )
+    names = clock.rows("losses", _LOSSES.value, RUNS)
     if _SMOKE.value:
         dataset = data.load("synthetic", num_users=60, num_items=80)
         runs, rounds = dict(list(RUNS.items())[:2]), 1
     else:
         source = "files" if _PATH.value else "synthetic"
         dataset = data.load(source, path=_PATH.value or None)
-        runs = {name: RUNS[name] for name in _LOSSES.value or RUNS}
+        runs = {name: RUNS[name] for name in names}
         rounds = _ROUNDS.value
     rows = []
     for label, (changes, torch_loss) in runs.items():
