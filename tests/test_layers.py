@@ -1,4 +1,4 @@
-"""Imports run one way: data, dro, losses, models, scores, evaluation, training."""
+"""Imports run one way: data, dro, scores, losses, models, evaluation, training."""
 
 import ast
 import pathlib
@@ -11,8 +11,8 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "drrl_jax"
 ALLOWED = {
     "_names": set(),
     "dro": {"_names"},
-    "losses": {"_names", "dro"},
     "scores": {"_names"},
+    "losses": {"_names", "dro", "scores"},
     "models": {"_names", "scores", "data", "losses"},
     "data": {"_names"},
     "evaluation": {"_names", "data", "scores"},

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
+from drrl_jax.scores import catalogue_scores
 
 # Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
 BLOCK_ENTRIES = 1 << 20
@@ -155,16 +156,17 @@ def _keep(exclude: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return keep.at[flat.reshape(-1)].set(False, mode="drop").reshape(shape)
 
 
-def _scores(users: jax.Array, items: jax.Array) -> jax.Array:
-    return jnp.matmul(users, items.T, preferred_element_type=jnp.float32)
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _summed(loss, static, rows, items, constants):
     def step(total, block):
         (pos_scores, users, traced), (weights, exclude) = block
         value = _block_value(
-            loss, static, (pos_scores, traced), _scores(users, items), weights, exclude
+            loss,
+            static,
+            (pos_scores, traced),
+            catalogue_scores(users, items),
+            weights,
+            exclude,
         )
         return total + value, None
 
@@ -177,7 +179,7 @@ def _summed_forward(loss, static, rows, items, constants):
         (pos_scores, users, traced), (weights, exclude) = block
         value, (by_rows, by_scores) = jax.value_and_grad(
             functools.partial(_block_value, loss, static), argnums=(0, 1)
-        )((pos_scores, traced), _scores(users, items), weights, exclude)
+        )((pos_scores, traced), catalogue_scores(users, items), weights, exclude)
         by_scores = by_scores.astype(items.dtype)
         by_users = jnp.matmul(by_scores, items, preferred_element_type=jnp.float32)
         by_items += jnp.matmul(by_scores.T, users, preferred_element_type=jnp.float32)

@@ -31,6 +31,7 @@ from drrl_jax import losses
 from drrl_jax._names import check_choice as choice
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.training.build import Parts
+from drrl_jax.training.epoch import shuffled, stream
 from drrl_jax.training.optimiser import make_optimiser
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.state import DeviceData, TrainState
@@ -154,8 +155,7 @@ def make_lookahead(
     measured = Sampling(sampling.batch_size, sampling.negatives or 1024)
 
     def one_step(logits, state: TrainState, data: DeviceData, seed, rows):
-        key = jax.random.fold_in(_key(seed, 1), state.step)
-        negative_key, model_key = jax.random.split(key)
+        negative_key, model_key = jax.random.split(stream(seed, 1, state.step))
         batch = draw_batch(negative_key, data, rows, sampling)
         own = {"gamma": order_of(logits)[of_user[batch.users]]}
         params, opt_state = state.params, state.opt_state
@@ -172,7 +172,7 @@ def make_lookahead(
         ), loss
 
     def lookahead(logits, state: TrainState, data, seed, rows, outer: bool = True):
-        key = jax.random.fold_in(_key(seed, 3), state.step)
+        key = stream(seed, 3, state.step)
         state, step_losses = jax.lax.scan(
             lambda state, rows: one_step(logits, state, data, seed, rows), state, rows
         )
@@ -205,10 +205,7 @@ def _make_epoch(
 
     def epoch(state: TrainState, data: DeviceData, seed: jax.Array, overrides: Any):
         del overrides
-        order_key = jax.random.fold_in(_key(seed, 0), state.step)
-        order = jax.random.permutation(order_key, count).astype(jnp.int32)
-        padding = jnp.full((steps * size - count,), count, jnp.int32)
-        rows = jnp.concatenate([order, padding]).reshape(steps, size)
+        rows = shuffled(seed, state.step, count, size)
 
         def outer_step(state: TrainState, rows: jax.Array):
             (_, (ahead, step_losses)), gradient = jax.value_and_grad(
@@ -246,11 +243,6 @@ def _validation_data(parts: Parts) -> DeviceData:
         sampler=table,
         positives=parts.data.positives,
     )
-
-
-def _key(seed: jax.Array, stream: int) -> jax.Array:
-    """A stream of the run's randomness; 0 and 1 are those of ``epoch.py``."""
-    return jax.random.fold_in(jax.random.key(seed), stream)
 
 
 def _no_update(updates, state, params=None):

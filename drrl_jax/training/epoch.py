@@ -24,6 +24,22 @@ def steps_per_epoch(num_interactions: int, batch_size: int) -> int:
     return -(-num_interactions // batch_size)
 
 
+def stream(seed: jax.Array, number: int, step: jax.Array) -> jax.Array:
+    """The key of a step in one of a run's streams: 0 shuffles, 1 draws and scores."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), step)
+
+
+def shuffled(seed: jax.Array, step: jax.Array, count: int, size: int) -> jax.Array:
+    """Rows of an epoch that begins at ``step``: ``int32 [steps, size]``.
+
+    A permutation of ``0 … count - 1``; the last step is padded with ``count``.
+    """
+    order = jax.random.permutation(stream(seed, 0, step), count).astype(jnp.int32)
+    steps = steps_per_epoch(count, size)
+    padding = jnp.full((steps * size - count,), count, jnp.int32)
+    return jnp.concatenate([order, padding]).reshape(steps, size)
+
+
 Overrides = Mapping[str, jax.Array]
 EpochFunction = Callable[
     [TrainState, DeviceData, jax.Array, Overrides], tuple[TrainState, jax.Array]
@@ -59,24 +75,14 @@ def make_epoch(
       sparse: update only the embedding rows of a batch (MF); see ``sparse.py``.
       auxiliary_form: how LLPAUC's variables move, one of ``AUXILIARY_FORMS``.
     """
-    steps = steps_per_epoch(num_interactions, sampling.batch_size)
 
     def epoch(
         state: TrainState, data: DeviceData, seed: jax.Array, overrides: Overrides
     ):
-        run_key = jax.random.key(seed)
-        order_key = jax.random.fold_in(jax.random.fold_in(run_key, 0), state.step)
-        order = jax.random.permutation(order_key, num_interactions).astype(jnp.int32)
-        padding = jnp.full(
-            (steps * sampling.batch_size - num_interactions,),
-            num_interactions,
-            jnp.int32,
-        )
-        order = jnp.concatenate([order, padding]).reshape(steps, sampling.batch_size)
+        order = shuffled(seed, state.step, num_interactions, sampling.batch_size)
 
         def step(state: TrainState, rows: jax.Array):
-            key = jax.random.fold_in(jax.random.fold_in(run_key, 1), state.step)
-            negative_key, model_key = jax.random.split(key)
+            negative_key, model_key = jax.random.split(stream(seed, 1, state.step))
             per_user = state.per_user
             if per_user:
                 per_user = jax.lax.cond(
