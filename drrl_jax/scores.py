@@ -52,8 +52,12 @@ def normalise(embeddings: jax.Array) -> jax.Array:
       >>> normalise(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(3).tolist()
       [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    squared = jnp.sum(jnp.square(embeddings), axis=-1, keepdims=True)
-    return embeddings * jax.lax.rsqrt(jnp.maximum(squared, _EPS))
+    # In float16 neither the square of a small row nor the floor exists.
+    wide = jnp.promote_types(embeddings.dtype, jnp.float32)
+    rows = embeddings.astype(wide)
+    squared = jnp.sum(jnp.square(rows), axis=-1, keepdims=True)
+    unit = rows * jax.lax.rsqrt(jnp.maximum(squared, _EPS))
+    return unit.astype(embeddings.dtype)
 
 
 def prepare(embeddings: jax.Array, similarity: Similarity) -> jax.Array:
@@ -316,8 +320,12 @@ _pick.defvjp(_pick_forward, _pick_backward)
 
 def _scatter_rows(ids: jax.Array, values: jax.Array, num_items: int) -> jax.Array:
     """``dense[row, ids[row, j]] += values[row, j]``, as one flat scalar scatter."""
-    rows = ids.shape[0]
-    flat = jnp.arange(rows, dtype=ids.dtype)[:, None] * num_items + ids
+    rows, ids = ids.shape[0], ids.astype(jnp.int32)
+    row = jnp.arange(rows, dtype=jnp.int32)[:, None]
+    if rows * num_items > jnp.iinfo(jnp.int32).max:  # no flat number for each entry
+        dense = jnp.zeros((rows, num_items), values.dtype)
+        return dense.at[row, ids].add(values, mode="promise_in_bounds")
+    flat = row * num_items + ids
     dense = jnp.zeros((rows * num_items,), values.dtype)
     dense = dense.at[flat.reshape(-1)].add(values.reshape(-1), mode="promise_in_bounds")
     return dense.reshape(rows, num_items)

@@ -110,7 +110,13 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 
 BACKBONES: dict[str, dict[str, Any]] = {
     "mf": {},
-    "lightgcn": {"model.name": "lightgcn", "model.layers": 2},
+    # As the code behind the tables starts it; Xavier ends 1 % lower, and sooner.
+    "lightgcn": {
+        "model.name": "lightgcn",
+        "model.layers": 2,
+        "model.initialiser": "normal",
+        "model.init_scale": 1.0,
+    },
     # In the form of the code behind the tables, at the weight that its script defaults to.
     "xsimgcl": {
         "model.noise": "normal",

@@ -86,3 +86,9 @@ def test_more_negatives_never_turn_the_choice_to_gather():
         scores.choose_route(1024, n, 4_000, 64, "cpu") for n in (1, 16, 256, 4096)
     ]
     assert chosen == sorted(chosen, reverse=True) and len(set(chosen)) == 2
+
+
+def test_rows_of_float16_have_unit_length():
+    rows = jnp.array([[0, 0], [1e-4, 0], [300, 400]], jnp.float16)
+    found = scores.normalise(rows).astype(jnp.float32)
+    np.testing.assert_allclose(found, [[0, 0], [1, 0], [0.6, 0.8]], atol=1e-3)

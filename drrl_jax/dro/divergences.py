@@ -18,8 +18,8 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
     Kullback-Leibler divergence.
 
     The sum is taken as a tilted mean, :math:`\sum_j p_j (p_j/q_j)^{\gamma-1}`, around
-    the largest ratio, so that neither a large order overflows nor one close to 1
-    cancels.
+    the largest ratio, so that a large order does not overflow, and for orders close to
+    1 around the mean of the log ratios, so that they do not cancel.
 
     Args:
       p: a distribution, summing to 1 over the last axis. [..., n]
@@ -70,6 +70,11 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
     low = jnp.sum(mass * logs, axis=-1)
     spread = jnp.sum(mass * (logs - low[..., None]) ** 2, axis=-1)
     gap = jnp.where(kappa > 0, kappa / jnp.maximum(1 - kappa, eps), 0)
-    value = jnp.where(small, low + gap * spread / 2, high)
+    # A mild tilt is centred on the mean, where nothing cancels.
+    centred = power[..., None] * (logs - low[..., None])
+    mild = jnp.max(jnp.abs(centred), axis=-1, initial=0.0, where=both) <= 0.5
+    tilted = jnp.expm1(jnp.where(mild[..., None], centred, 0))
+    near = low + jnp.log1p(jnp.sum(mass * tilted, axis=-1)) / power
+    value = jnp.where(small, low + gap * spread / 2, jnp.where(mild, near, high))
     value = jnp.where(jnp.any(held & (q <= 0), axis=-1), jnp.inf, value)
     return value.astype(given)

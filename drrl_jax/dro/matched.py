@@ -1,5 +1,6 @@
 """The worst case whose temperature is given: the radius follows."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -62,7 +63,7 @@ def worst_case_at_temperature(
 
     Raises:
       ValueError: for shapes that do not broadcast, or a plain number ``gamma < 1`` or
-        ``temperature <= 0``.
+        ``temperature`` that is not above 0 and finite.
 
     Example:
       >>> import jax.numpy as jnp
@@ -75,8 +76,10 @@ def worst_case_at_temperature(
       >>> round(float(solved.value), 4), round(float(solved.temperature), 4)
       (0.6778, 0.5)
     """
-    if is_static(temperature) and not temperature > 0:
-        raise ValueError(f"temperature must be greater than 0; got {temperature}.")
+    if is_static(temperature) and not 0 < temperature < math.inf:
+        raise ValueError(
+            f"temperature must be greater than 0 and finite; got {temperature}."
+        )
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
     tau = lax.stop_gradient(rows(temperature, "temperature", shape, dtype))

@@ -77,7 +77,10 @@ def solve(
         kept = (proposal > lower) & (proposal < upper)
         proposal = jnp.where(kept, proposal, (lower + upper) / 2)
         met = jnp.abs(gap) <= budget_tolerance(row.radius)
-        close = kept & trusted & (jnp.abs(step) <= step_tolerance)
+        # Both: where the best scores are rare the budget is steep, and a small step in
+        # the temperature leaves much of the gap.
+        small = (jnp.abs(step) <= step_tolerance) & (jnp.abs(gap) <= step_tolerance)
+        close = kept & trusted & small
         narrow = upper - lower <= 4 * eps
         failed = ~smooth & ~met & (~kept | (state.passes >= 4))
         failed |= fast & ~met & (proposal > 0)

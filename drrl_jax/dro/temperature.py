@@ -1,5 +1,7 @@
 """The dual objective at a given temperature: one formula for every order."""
 
+import math
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -46,7 +48,7 @@ def value_at_temperature(
 
     Raises:
       ValueError: for shapes that do not broadcast, or a plain number ``gamma < 1``,
-        ``radius < 0`` or ``temperature < 0``.
+        ``radius < 0``, or a ``temperature`` below 0 or infinite.
 
     Example:
       >>> import jax.numpy as jnp
@@ -56,8 +58,10 @@ def value_at_temperature(
       [0.6015, 0.5831]
     """
     check_radius(radius)
-    if is_static(temperature) and not temperature >= 0:
-        raise ValueError(f"temperature must be at least 0; got {temperature}.")
+    if is_static(temperature) and not 0 <= temperature < math.inf:
+        raise ValueError(
+            f"temperature must be at least 0 and finite; got {temperature}."
+        )
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
     value = dual_value(

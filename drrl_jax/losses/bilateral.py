@@ -180,7 +180,10 @@ def _of_users(
     """``upper`` of the positives of each row's user, or its mirror image, ``[...]``."""
     check_choice("direction", direction, DIRECTIONS)
     check_number("group_size", group_size, least=1)
-    groups = sort_groups(rows.labels("users", users))
+    labels = rows.labels("users", users)
+    if not labels.size:
+        return rows.pos
+    groups = sort_groups(labels)
     pos = rows.pos.reshape(-1)
     keep = jnp.ones(pos.shape, bool) if rows.valid is None else rows.valid.reshape(-1)
     size = min(group_size or pos.size, pos.size)

@@ -8,6 +8,7 @@ twice: three matrix products a step, as many as a dense loss takes.
 """
 
 import functools
+import numbers
 from typing import Any
 
 import jax
@@ -48,8 +49,9 @@ def catalogue(
       loss: name of the loss, one of ``ROW_LOSSES``.
       exclude: columns that are no negatives of a row, such as the user's positives,
         ``int [batch, width]``; numbers outside ``[0, num_items)`` are padding.
-      weights: weight of each row in the sum, ``[batch]``; the mean by default. They
-        are constants: no gradient flows into them.
+      weights: weight of each row in the sum, ``[batch]``; by default one over the
+        batch, rows without a negative included. They are constants: no gradient flows
+        into them.
       block: rows at a time; by default as many as keep 2²⁰ scores in flight.
       **hyperparameters: of the loss. Arrays are a scalar or one a row, ``[batch]``,
         and differentiable.
@@ -93,16 +95,22 @@ def catalogue(
     if block is not None and block < 1:
         raise ValueError(f"block must be at least 1; got {block}.")
     num_items = items.shape[0]
+    if not batch or not num_items:
+        raise ValueError(
+            f"a batch and a catalogue must have rows; got {batch} and {num_items}."
+        )
     size = min(block or _rows_in_flight(batch, num_items), batch)
-    static = {k: v for k, v in hyperparameters.items() if not hasattr(v, "shape")}
+    static = {k: v for k, v in hyperparameters.items() if not _is_array(v)}
     traced = {
-        name: jnp.broadcast_to(value, (batch,))
+        name: jnp.broadcast_to(_one_a_row(name, value, batch), (batch,))
         for name, value in hyperparameters.items()
-        if hasattr(value, "shape")
+        if _is_array(value)
     }
     if weights is None:
-        weights = jnp.full((batch,), 1 / batch, jnp.float32)
+        weights = jnp.full((batch,), 1 / batch)
     weights = jax.lax.stop_gradient(jnp.asarray(weights, jnp.float32))
+    if weights.shape != (batch,):
+        raise ValueError(f"weights must be [batch], {(batch,)}; got {weights.shape}.")
     if exclude is None:
         exclude = jnp.full((batch, 1), -1, jnp.int32)
 
@@ -121,6 +129,22 @@ def catalogue(
     rows = (blocks(pos_scores), blocks(users), extra)
     constants = (blocks(weights), blocks(exclude))
     return _summed(loss, tuple(sorted(static.items())), rows, items, constants)
+
+
+def _is_array(value: Any) -> bool:
+    """Not a plain number, as NumPy's scalars are, nor a name."""
+    return hasattr(value, "shape") and not isinstance(value, numbers.Real)
+
+
+def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
+    array = jnp.asarray(value)
+    if array.shape not in ((), (1,), (batch,)):
+        raise ValueError(
+            f"{name} must be one number or one a row, {(batch,)}; got {array.shape}."
+        )
+    # Whole numbers have no gradient, and all of these are differentiated.
+    floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return array if floating else array.astype(float)
 
 
 def _rows_in_flight(batch: int, num_items: int) -> int:
@@ -215,4 +239,4 @@ ROW_LOSSES = (
     "sl_at_k",
     "drrl_at_k",
 )
-"""Losses that ``catalogue`` takes: those that treat every row apart."""
+"""Losses that ``catalogue`` takes, each of which treats every row apart."""

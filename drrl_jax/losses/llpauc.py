@@ -121,8 +121,8 @@ def llpauc(
     """
     check_number("kappa", kappa, above=0)
     rows = prepare(pos_scores, neg_scores, where, log_q)
-    alpha = rows.parameter("alpha", alpha, above=0)
-    beta = rows.parameter("beta", beta, above=0)
+    alpha = rows.parameter("alpha", alpha, above=0, most=1)
+    beta = rows.parameter("beta", beta, above=0, most=1)
     names = tuple(llpauc_variables())
     missing = sorted(set(names) - set(variables))
     if missing:

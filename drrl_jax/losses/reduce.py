@@ -22,7 +22,7 @@ def masked_mean(
       axis: the axes to reduce; ``None`` is all of them.
 
     Returns:
-      The mean over ``axis``, in the type of ``values``.
+      The mean over ``axis``, in the type of ``values`` (a float for integers).
 
     Example:
       >>> import jax.numpy as jnp
@@ -35,6 +35,10 @@ def masked_mean(
     if where is None:
         where = jnp.ones(values.shape, bool)
     where = jnp.broadcast_to(jnp.asarray(where, bool), values.shape)
-    count = jnp.sum(where, axis=axis, dtype=values.dtype)
-    total = jnp.sum(jnp.where(where, values, 0), axis=axis)
-    return total / jnp.maximum(count, 1)
+    # A count above 256 has no place in bfloat16, a sum above 65,504 none in float16.
+    floating = jnp.issubdtype(values.dtype, jnp.floating)
+    out = values.dtype if floating else jnp.dtype(jnp.result_type(float))
+    wide = jnp.promote_types(out, jnp.float32)
+    count = jnp.sum(where, axis=axis, dtype=wide)
+    total = jnp.sum(jnp.where(where, values, 0), axis=axis, dtype=wide)
+    return (total / jnp.maximum(count, 1)).astype(out)

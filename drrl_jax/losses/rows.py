@@ -17,7 +17,12 @@ ReduceFn = Callable[..., jax.Array] | None
 
 
 def check_number(
-    name: str, value: object, *, above: float = -jnp.inf, least: float = -jnp.inf
+    name: str,
+    value: object,
+    *,
+    above: float = -jnp.inf,
+    least: float = -jnp.inf,
+    most: float = jnp.inf,
 ) -> None:
     """Refuses a Python number outside its range; traced values are not looked at.
 
@@ -26,6 +31,7 @@ def check_number(
       value: a Python or NumPy number, or an array, which passes unchecked.
       above: the number must be greater than this.
       least: the number must be at least this.
+      most: the number must be at most this.
 
     Raises:
       ValueError: one sentence with the range and the number.
@@ -43,6 +49,8 @@ def check_number(
         raise ValueError(f"{name} must be greater than {above}; got {value}.")
     if not number >= least:
         raise ValueError(f"{name} must be at least {least}; got {value}.")
+    if not number <= most:
+        raise ValueError(f"{name} must be at most {most}; got {value}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +154,9 @@ class Rows:
         if where is not None:
             values = jnp.where(where, values, 0)
             where = where | ~jnp.any(where)
+        if reduce_fn is not None and not values.size:
+            # Of an empty batch too.
+            values, where = jnp.zeros((1,), values.dtype), jnp.ones((1,), bool)
         if reduce_fn is not None:
             values = reduce_fn(values, where=where)
         return values.astype(self.dtype)

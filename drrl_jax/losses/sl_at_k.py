@@ -1,5 +1,7 @@
 """Losses for the top of the list: rows below it count less."""
 
+import numbers
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -78,7 +80,8 @@ def drrl_at_k(
 
     where L has the value of :func:`drrl_tempered` at order :math:`\gamma` and
     temperature :math:`\tau`, and the gradient of :func:`drrl_matched`, the exact
-    worst-case weights. :math:`\gamma = 1` is :func:`sl_at_k`.
+    worst-case weights; in the temperature it is that of the former.
+    :math:`\gamma = 1` is :func:`sl_at_k`.
 
     Args:
       pos_scores: ``[...]``, usually cosines.
@@ -113,21 +116,31 @@ def drrl_at_k(
     tau = rows.parameter("temperature", temperature, above=0)
     weight = _top_k_weight(rows, quantile, weight_temperature)
     log_q = None if rows.log_weights is None else -rows.log_weights
+    given = rows.pos, rows.neg, gamma, log_q
     tempered, matched = (
         loss(
-            rows.pos,
-            rows.neg,
-            gamma=gamma,
+            pos,
+            neg,
+            gamma=order,
             temperature=temperature,
             where=rows.where,
             log_q=log_q,
             reduce_fn=None,
         )
-        for loss in (drrl_tempered, drrl_matched)
+        for loss, (pos, neg, order, log_q) in (
+            (drrl_tempered, jax.tree.map(_held, given)),
+            (drrl_matched, given),
+        )
     )
-    # What the ball costs is held: the weights stay exact, the level that of SL@K.
-    value = matched + jax.lax.stop_gradient(tempered - matched)
+    # What the ball costs is held: the weights stay exact, the level that of SL@K. Only
+    # the temperature, of which `matched` is no function, moves it.
+    value = matched + tempered - jax.lax.stop_gradient(matched)
     return rows.reduce(weight * (value / tau + jnp.log(rows.count)), reduce_fn)
+
+
+def _held(x: ArrayLike) -> ArrayLike:
+    """A constant; a plain number stays one, for the quick way of whole powers."""
+    return x if isinstance(x, numbers.Real) else jax.lax.stop_gradient(x)
 
 
 def _top_k_weight(

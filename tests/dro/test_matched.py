@@ -91,7 +91,7 @@ def test_edges_are_finite(gamma):
 
 
 def test_errors_are_static():
-    with pytest.raises(ValueError, match="temperature must be greater than 0; got 0"):
+    with pytest.raises(ValueError, match="greater than 0 and finite; got 0"):
         dro.worst_case_at_temperature(jnp.ones(3), 0, gamma=2.0)
     with pytest.raises(ValueError, match="gamma"):
         dro.worst_case_at_temperature(jnp.ones(3), 0.1, gamma=0.5)

@@ -180,6 +180,30 @@ def test_float32_budget_on_long_rows_of_every_order():
         np.testing.assert_allclose(spent, radius, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("count", "top", "gamma", "radius"),
+    [
+        (20_000, 30, 1.5, 6),
+        (20_000, 3, 1.4, 6),
+        (20_000, 3, 1.2, 6),
+        (2000, 0.8, 1.4, 4),
+    ],
+)
+def test_float32_budget_of_rows_with_one_rare_best_score(count, top, gamma, radius):
+    """Where the budget is steep a small step in the temperature is not the end."""
+    values = np.random.default_rng(8).normal(scale=0.1, size=count)
+    values[0] = top
+    found = jax.jit(dro.worst_case)(
+        jnp.asarray(values, jnp.float32), gamma=jnp.float32(gamma), radius=radius
+    )
+    weights = np.asarray(found.weights, np.float64)
+    with jax.enable_x64(True):
+        spent = dro.renyi_divergence(
+            jnp.asarray(weights), jnp.asarray(1 / count), gamma
+        )
+    np.testing.assert_allclose(spent, radius, atol=1e-4)
+
+
 def test_dual_has_finite_gradients_where_nothing_exceeds_the_threshold():
     values = jnp.array([[0.1, 0.5, 0.5], [0.1, 0.9, jnp.nan], [1.0, jnp.nan, 2.0]])
     where = jnp.array([[True] * 3, [True, True, False], [False] * 3])
@@ -261,6 +285,17 @@ def test_the_divergence_of_bfloat16_is_rounded_once(gamma):
     found = dro.renyi_divergence(p, q, gamma)
     exact = dro.renyi_divergence(p.astype(jnp.float32), q.astype(jnp.float32), gamma)
     assert found.dtype == jnp.bfloat16 and found == exact.astype(jnp.bfloat16)
+
+
+@pytest.mark.parametrize("gamma", [1.0004, 1.001, 1.01, 1.1, 1.3])
+def test_the_divergence_near_order_1_does_not_cancel(gamma):
+    rng = np.random.default_rng(9)
+    p, q = rng.dirichlet(np.ones(200), 2)
+    exact = np.log(np.sum(p**gamma * q ** (1 - gamma))) / (gamma - 1)
+    found = dro.renyi_divergence(p.astype("float32"), q.astype("float32"), gamma)
+    np.testing.assert_allclose(found, exact, atol=3e-6)
+    same = jnp.full(50, 1 / 50)
+    assert abs(dro.renyi_divergence(same, same, gamma)) < 1e-6
 
 
 def test_bfloat16_in_bfloat16_out():

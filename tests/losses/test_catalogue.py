@@ -108,6 +108,19 @@ def test_traced_hyperparameters_and_the_mean():
     np.testing.assert_allclose(jax.grad(value)(tau), jax.grad(expected)(tau), rtol=1e-4)
 
 
+@pytest.mark.parametrize("two", [np.int64(2), jnp.array(2)], ids=["numpy", "jax"])
+def test_whole_numbers_as_hyperparameters_have_a_gradient_around_them(two):
+    users, items, _, _, _ = problem()
+
+    def value(users, gamma):
+        return losses.catalogue(
+            jnp.zeros(BATCH), users, items, loss="drrl", gamma=gamma
+        )
+
+    want = jax.grad(value)(users, 2.0)
+    np.testing.assert_allclose(jax.grad(value)(users, two), want, rtol=1e-4, atol=1e-6)
+
+
 def test_memory_does_not_grow_with_the_batch():
     """Temporaries of the compiled gradient: a block of scores, not all of them."""
 
@@ -133,5 +146,13 @@ def test_refuses_what_does_not_fit():
         losses.catalogue(positive, users, items[:, :3])
     with pytest.raises(ValueError, match="exclude must be"):
         losses.catalogue(positive, users, items, exclude=exclude[:3])
+    with pytest.raises(ValueError, match=r"weights must be .*\(10, 1\)"):
+        losses.catalogue(positive, users, items, weights=jnp.ones((BATCH, 1)))
+    with pytest.raises(ValueError, match=r"temperature must be one .*\(3,\)"):
+        losses.catalogue(positive, users, items, temperature=jnp.ones(3))
+    with pytest.raises(ValueError, match="temperature must be greater than 0; got 0"):
+        losses.catalogue(positive, users, items, temperature=np.float32(0))
+    with pytest.raises(ValueError, match="must have rows; got 0 and 37"):
+        losses.catalogue(positive[:0], users[:0], items)
     with pytest.raises(ValueError, match="block must be at least 1; got 0"):
         losses.catalogue(positive, users, items, block=0)

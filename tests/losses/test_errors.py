@@ -96,6 +96,13 @@ def test_shapes(name):
             dict(variables=losses.llpauc_variables(), alpha=0.0),
             "alpha must be greater than 0",
         ),
+        (
+            "llpauc",
+            dict(variables=losses.llpauc_variables(), beta=3.0),
+            "beta must be at most 1; got 3.0",
+        ),
+        ("drrl_tempered", dict(temperature=INF), "at least 0 and finite; got inf"),
+        ("drrl_matched", dict(temperature=INF), "greater than 0 and finite; got inf"),
     ],
 )
 def test_hyperparameters(name, options, message):

@@ -204,6 +204,9 @@ def test_no_reducer_sees_an_empty_mask(reduce_fn):
         )
     )(pos)
     assert value == 0 and not jnp.any(gradient)
+    assert LOSSES["drrl"](pos[:0], neg[:0], reduce_fn=reduce_fn) == 0
+    users = jnp.zeros((0,), int)
+    assert LOSSES["bilateral"](pos[:0], neg[:0], users=users, reduce_fn=reduce_fn) == 0
 
 
 def test_parameters_of_rows_and_traced_ones():
@@ -250,3 +253,10 @@ def test_masked_mean_over_an_axis():
     where = jnp.array([[True, True], [True, False]])
     assert masked_mean(values, where, axis=1).tolist() == [1.5, 3.0]
     assert masked_mean(jnp.zeros((0,))) == 0
+
+
+def test_masked_mean_counts_beyond_the_type():
+    many = jnp.full(100_000, 0.5, jnp.float16)
+    assert masked_mean(many) == 0.5 and masked_mean(many).dtype == jnp.float16
+    assert masked_mean(jnp.ones(300, jnp.int8)) == 1
+    assert masked_mean(jnp.array([True, True, False, False])) == 0.5

@@ -69,6 +69,14 @@ def test_drrl_at_k_at_order_one_is_sl_at_k():
         want = rows(sl_at_k, **options, **extra)
         close(rows(drrl_at_k, gamma=1.0, **options, **extra), want)
 
+    def by_temperature(loss, **extra):
+        held = {k: v for k, v in options.items() if k != "temperature"}
+        return jax.grad(
+            lambda tau: loss(POS, NEG, temperature=tau, **held, **extra).sum()
+        )(TAU)
+
+    close(by_temperature(drrl_at_k, gamma=1.0), by_temperature(sl_at_k))
+
 
 @pytest.mark.parametrize("gamma", [1.0, 1.5, 4.0])
 def test_losses_of_a_held_ball_have_its_numeric_gradient(gamma):
