@@ -72,7 +72,7 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     "sl at k": grid(
         loss__name=("sl_at_k",),
         loss__refresh_every=(5.0,),
-        loss__weight_temperature=(1.0, 1.5, 2.25),
+        loss__weight_temperature=(1.0, 2.25, 4.0),
         loss__temperature=(0.2, 0.15),
     ),
     "drrl at k": [
@@ -85,7 +85,7 @@ METHODS: dict[str, list[dict[str, Any]]] = {
         }
         for gamma, temperature, weight_temperature in (
             (1.5, 0.3, 2.0), (1.25, 0.25, 1.5), (1.5, 0.3, 1.5),
-            (1.25, 0.25, 2.0), (1.5, 0.3, 3.0), (1.1, 0.22, 2.25),
+            (1.25, 0.25, 2.0), (1.25, 0.25, 4.0), (1.1, 0.22, 4.0),
         )
     ],
 }  # fmt: skip

@@ -117,16 +117,15 @@ BACKBONES: dict[str, dict[str, Any]] = {
         "model.initialiser": "normal",
         "model.init_scale": 1.0,
     },
-    # In the form of the code behind the tables, at the weight that its script defaults to.
+    # The paper's form. That of the code behind the tables (model.noise=normal,
+    # model.contrast_repeats, weight .2) ended 8 % lower.
     "xsimgcl": {
-        "model.noise": "normal",
-        "model.contrast_repeats": True,
         "model.name": "xsimgcl",
         "model.layers": 3,
         "model.contrast_layer": 1,
         "model.noise_scale": 0.1,
         "model.contrast_temperature": 0.1,
-        "model.contrast_weight": 0.2,
+        "model.contrast_weight": 0.1,
     },
 }
 
