@@ -4,9 +4,10 @@
       --workdir=runs/accuracy/beauty --seeds=3
 
 Each method has the same number of settings (``experiments/methods.py``). The best by
-validation on seed 0 is then run on every seed; tests compare each method with softmax,
-paired by user, Holm-corrected. ``--settings`` names tables of earlier runs: their methods
-run at the settings chosen there, on more seeds, say, and are not tuned again.
+validation on seed 0 is then run on every seed; tests compare each method with
+``--baseline``, paired by user, Holm-corrected. ``--settings`` names tables of earlier
+runs: their methods run at the settings chosen there, on more seeds, say, and are not
+tuned again.
 Interrupted, the same command goes on where it was.
 """
 
@@ -19,8 +20,6 @@ from experiments import study as study_lib
 from experiments.methods import METHODS
 from experiments.study import Row, Study
 
-BASELINE = "softmax"
-
 
 def run(
     study: Study,
@@ -31,6 +30,7 @@ def run(
     tune_epochs: int = 0,
     methods: tuple[str, ...] = tuple(METHODS),
     settings: tuple[str, ...] = (),
+    baseline: str = "softmax",
 ) -> str:
     """Tunes every method, then runs the best of each on every seed.
 
@@ -42,6 +42,7 @@ def run(
       tune_epochs: epochs while tuning; 0: all.
       methods: keys of ``METHODS``, or of the tables in ``settings``.
       settings: tables (.csv) whose methods are not tuned again.
+      baseline: the method that the others are tested against, if it is among them.
 
     Raises:
       ValueError: for a method that neither has.
@@ -71,8 +72,8 @@ def run(
     if tuning:
         study_lib.write_rows(tuning, study.workdir / "tuning.csv")
     _plot(final, f"test/{monitor}", out / "accuracy.png")
-    baseline = BASELINE if BASELINE in methods else None
-    return cli.write(study, final, ["method"], out, "accuracy", baseline=baseline)
+    against = baseline if baseline in methods else None
+    return cli.write(study, final, ["method"], out, "accuracy", baseline=against)
 
 
 def _plot(rows: list[Row], metric: str, path: pathlib.Path) -> None:

@@ -226,9 +226,9 @@ def _write(study: Study, rows: list[Row], figures, out: pathlib.Path) -> str:
         cells += [f"{line[name]:.0f}" for name in ("best_epoch", "epochs", "seconds")]
         body.append(cells)
     study_lib.write_rows(rows, out / "published.csv")
-    return study_lib.write_table(
-        header, body, out / "published", cli.command("published")
-    )
+    # Rows of earlier runs stay: every command that made one is named.
+    commands = "`, `".join(dict.fromkeys(row["command"] for row in rows))
+    return study_lib.write_table(header, body, out / "published", commands)
 
 
 if __name__ == "__main__":
