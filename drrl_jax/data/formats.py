@@ -92,6 +92,12 @@ def detect(lines: list[str], where: str = "the file") -> Format:
     if separator is not None:
         name = "pairs" if len(fields) == 2 else "ratings"
         return _positional(name, separator, first, where)
+    for mark in ";|":
+        if all(mark in line for line in lines):
+            raise ValueError(
+                f"{where}:1: expected fields separated by tabs, commas, '::' or blanks,"
+                f" got {mark!r} between them in {first[:60]!r}."
+            )
     return _blank_separated(lines)
 
 

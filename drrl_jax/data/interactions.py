@@ -46,6 +46,8 @@ class Interactions:
             value = getattr(self, name)
             if value is None:
                 continue
+            if dtype == np.int32:
+                _check_ids(name, np.asarray(value))
             array = np.asarray(value, dtype)
             if array.ndim != 1 or array.shape != np.shape(self.users):
                 raise ValueError(
@@ -68,6 +70,16 @@ class Interactions:
             None if self.timestamps is None else self.timestamps[rows],
             None if self.ratings is None else self.ratings[rows],
         )
+
+
+def _check_ids(name: str, ids: np.ndarray) -> None:
+    """Refuses what a cast to int32 would change."""
+    if ids.dtype == np.int32 and not (ids.size and ids.min() < 0) or not ids.size:
+        return
+    whole = ids.dtype.kind in "iu" or ids.dtype.kind == "f" and not np.any(ids % 1)
+    if not whole or ids.min() < 0 or ids.max() >= 2**31:
+        got = f"{ids.min()} to {ids.max()}" if ids.dtype.kind in "iuf" else ids.dtype
+        raise ValueError(f"{name} must be integers in [0, 2147483648); got {got}.")
 
 
 def concatenate(*parts: Interactions) -> Interactions:

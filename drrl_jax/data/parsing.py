@@ -59,12 +59,32 @@ def parse(
         layout = detect(head, where)
     else:
         layout = named_format(format, head, where)
+    if format == "auto" and layout.name == "adjacency":
+        _one_line_a_user(text, where)
     columns = None if ids == "string" else _parse_bulk(text, layout)
     if columns is None:
         columns = _parse_lines(_decode(text, where), layout, where, ids)
     if not len(columns):
         raise ValueError(f"{where}: expected interactions, got none after the header.")
     return columns
+
+
+def layout_of(text: bytes, where: str) -> Format:
+    """The format that is detected for a file's text."""
+    return detect(_head(text, where), where)
+
+
+def _one_line_a_user(text: bytes, where: str) -> None:
+    """Refuses what was taken for adjacency by its first lines, and is not."""
+    first: dict[bytes, int] = {}
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        user = line.split(None, 1)[:1]
+        if user and first.setdefault(user[0], number) != number:
+            raise ValueError(
+                f"{where}:{number}: expected one line a user (adjacency, as the first"
+                f" lines look), got user {user[0].decode(errors='replace')!r} of line"
+                f" {first[user[0]]} again; format= names another format."
+            )
 
 
 def _decode(text: bytes, where: str) -> str:
@@ -101,6 +121,10 @@ def _parse_bulk(text: bytes, layout: Format) -> Columns | None:
     if layout.separator not in (None, "\t"):
         if b" " in text or b"\t" in text:
             return None
+        if separator * 2 in text or b"\n" + separator in b"\n" + text:
+            return None  # an empty field, which the other parser names
+        if separator + b"\n" in text:
+            return None
         text = text.replace(separator, b" ")
     # ids are checked as digits; only ratings and timestamps may have a point
     kinds = np.zeros(256, np.uint8)
@@ -136,9 +160,11 @@ def _parse_bulk(text: bytes, layout: Format) -> Columns | None:
         return Columns(np.repeat(values[first], fields - 1), values[~first])
     if np.any(fields != len(layout.columns)):
         return None
+    point = np.searchsorted(starts, np.flatnonzero(kind == _DOT), "right") - 1
+    columns = np.array(layout.columns)[np.unique(point % len(layout.columns))]
+    if np.isin(columns, ("user", "item")).any():
+        return None  # 1.0 is text, as it is where the other parser reads it
     table = dict(zip(layout.columns, numbers.reshape(len(fields), -1).T, strict=True))
-    if any(np.any(table[role] % 1) for role in ("user", "item")):
-        return None
     return Columns(
         table["user"].astype(np.int64),
         table["item"].astype(np.int64),
@@ -165,7 +191,7 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
             cells["item"] += fields[1:]
             numbers += [number] * (len(fields) - 1)
             continue
-        if len(fields) != width or not all(field.strip() for field in fields):
+        if len(fields) != width or not all(field.strip(" \"'") for field in fields):
             raise ValueError(
                 f"{where}:{number}: expected {layout.example}, got {_fields(fields)} "
                 f"in {line[:60]!r}."
@@ -191,7 +217,7 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
 
 
 def _fields(fields: list[str]) -> str:
-    blank = sum(not field.strip() for field in fields)
+    blank = sum(not field.strip(" \"'") for field in fields)
     count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
     return count + (f", {blank} of them empty," if blank else "")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from drrl_jax.data.interactions import Interactions
-from drrl_jax.data.parsing import Columns, parse
+from drrl_jax.data.parsing import Columns, layout_of, parse
 
 PARTS = ("train", "valid", "test")
 _SUFFIXES = (".txt", ".tsv", ".csv", ".inter", ".dat", ".data")
@@ -72,9 +72,17 @@ def read(
       ([1, 0], [10, 30])
     """
     found = find_parts(path)
+    texts = {part: (read_bytes(file), str(file)) for part, file in found.items()}
+    formats = dict.fromkeys(texts, format)
+    if format == "auto":
+        names = {part: layout_of(*text).name for part, text in texts.items()}
+        if "ratings" in names.values():
+            # One line a user, as in a test part of last items, looks like adjacency.
+            lists = [part for part, name in names.items() if name == "adjacency"]
+            formats |= dict.fromkeys(lists, "ratings")
     columns = {
-        part: parse(read_bytes(file), str(file), format=format, ids=ids)
-        for part, file in found.items()
+        part: parse(*text, format=formats[part], ids=ids)
+        for part, text in texts.items()
     }
     return densify(columns)
 

@@ -61,21 +61,32 @@ def run_with_baselines(
     validate(config)
     dataset = functools.cache(lambda: load(config))
 
-    def one(config: config_dict.ConfigDict, folder: pathlib.Path | None):
-        done = None if folder is None else finished(config, folder)
-        return done or run(config, folder, dataset=dataset(), progress=progress)
-
     root = None if workdir is None else pathlib.Path(workdir)
-    if root is not None:
-        finished(config, root)  # a folder of another config is refused first
+    runs = {
+        name: (baseline_config(config, name), root and root / "baselines" / name)
+        for name in config.baselines
+        if name != "popularity"
+    }
+    main = f"{config.loss.name} ({config.model.name})"
+    runs[main] = (config, root)
+    # Folders of other configs are refused first; those of other data by `run`.
+    done = {name: finished(c, f) if f else None for name, (c, f) in runs.items()}
+    whole = all(done.values()) and "popularity" not in config.baselines
+
+    def one(name: str) -> dict[str, Any]:
+        ended = done[name]
+        if whole and ended is not None:
+            return ended
+        changed, folder = runs[name]
+        return run(changed, folder, dataset=dataset(), progress=progress)
+
     results: dict[str, dict[str, Any]] = {}
     for name in config.baselines:
         if name == "popularity":
             results[name] = {"test": popularity(config, dataset()), "seconds": 0.0}
             continue
-        below = None if root is None else root / "baselines" / name
-        results[name] = one(baseline_config(config, name), below)
-    results[f"{config.loss.name} ({config.model.name})"] = one(config, root)
+        results[name] = one(name)
+    results[main] = one(main)
     return results
 
 

@@ -192,6 +192,7 @@ def fit(
                     }
                 )
                 stopped = _patience_spent(config, record)
+        check_interrupt()  # one that came in the last epoch
     finally:
         interrupt.close()
         bar.close()

@@ -5,6 +5,7 @@ from ml_collections import config_dict
 from drrl_jax import data, losses, models
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
+from drrl_jax.evaluation.metrics import METRICS
 from drrl_jax.training.config import (
     DRRL_MODES,
     PROTOCOLS,
@@ -96,14 +97,20 @@ def validate(config: config_dict.ConfigDict) -> None:
     )
     _check_optimiser(config)
     _check_pool(config)
+    _check_popularity(config)
     choice("training.schedule", training.schedule, ("constant", "cosine"))
     choice("training.dtype", training.dtype, ("float32", "bfloat16"))
     choice("training.route", training.route, ("auto", "dense", "gather"))
     choice("evaluation.protocol", evaluation.protocol, PROTOCOLS)
-    if not evaluation.ks or any(int(k) < 1 for k in evaluation.ks):
+    if not evaluation.ks or any(int(k) != k or k < 1 for k in evaluation.ks):
         raise ValueError(
-            f"evaluation.ks must be positive numbers; got {evaluation.ks!r}."
+            f"evaluation.ks must be positive integers; got {evaluation.ks!r}."
         )
+    for name in evaluation.metrics:
+        choice("evaluation.metrics", name, METRICS)
+    at_least("evaluation.block", evaluation.block, 0)
+    if not 0 <= config.seed < 2**32:
+        raise ValueError(f"seed must lie in [0, 4294967296); got {config.seed!r}.")
     reported = [f"{m}@{k}" for m in evaluation.metrics for k in evaluation.ks]
     choice("evaluation.monitor", evaluation.monitor, reported)
 
@@ -149,6 +156,26 @@ def _check_noise(config: config_dict.ConfigDict) -> None:
             " negatives: they need a number of training.negatives and"
             f" training.negative_alpha 0; got {training.negatives!r} and"
             f" {training.negative_alpha!r}."
+        )
+    drawn = num_negatives(config)
+    if drawn is not None and 0 < drawn * training.false_negative_rate < 1:
+        raise ValueError(
+            "training.false_negative_rate must be 0 or take one of training.negatives at"
+            f" least; got {training.false_negative_rate!r} of {drawn}."
+        )
+
+
+def _check_popularity(config: config_dict.ConfigDict) -> None:
+    training = config.training
+    if training.negative_alpha and num_negatives(config) is None:
+        raise ValueError(
+            "training.negative_alpha draws negatives by popularity and needs a number of"
+            " training.negatives; got 'all'."
+        )
+    if training.log_q_correction and not training.negative_alpha:
+        raise ValueError(
+            "training.log_q_correction corrects draws by popularity and needs a"
+            " training.negative_alpha above 0; got 0."
         )
 
 

@@ -65,6 +65,10 @@ MALFORMED = {
     b"userId,movieId,rating\n1,2,3\n1,,3\n": r"f:3: expected 'user,item,rating'",
     b"1\t2\t3\t4\t5\n": r"f:1: expected 2 to 4 fields",
     b"user item\n": r"f: expected interactions, got none after the header",
+    b"1;2;5\n1;3;4\n": r"f:1: expected fields separated by .* got ';' between them",
+    b"user;item;time\n0;0;2020-01-01 10:00\n": r"f:1: expected fields .* got ';'",
+    b'user,item\nu1,i1\n"","i2"\n': r"f:3: expected 'user,item'.*1 of them empty",
+    b"userId,movieId,rating\n1,2,3\n,3,3,4\n": r"f:3: expected 'user,item,rating'",
     b"": r"f: expected interactions, got an empty file",
     b" \n\n": r"f: expected interactions, got an empty file",
     b"1 2\n1 \xff\n": r"f:2: expected UTF-8 text, got byte 0xff",
@@ -77,6 +81,20 @@ MALFORMED = {
 def test_malformed_text_is_one_sentence(text):
     with pytest.raises(ValueError, match=MALFORMED[text]):
         parsing.parse(text, "f")
+
+
+def test_what_looks_like_adjacency_at_first_only():
+    lines = [f"{user} {item} 5" for user in range(1001) for item in (1,)]
+    text = "\n".join([*lines, "0 7 4"]).encode()
+    with pytest.raises(ValueError, match="f:1002: expected one line a user .* '0' of"):
+        parsing.parse(text, "f")
+    assert len(parsing.parse(text, "f", format="ratings")) == 1002
+
+
+def test_points_in_ids_are_text_in_both_parsers():
+    bulk = parsing.parse(b"user,item,rating\n1.0,2.0,3\n", "f")
+    lines = parsing.parse(b"user,item,rating\n1.0,2.0,-3\n", "f")
+    assert bulk.users.tolist() == lines.users.tolist() == ["1.0"]
 
 
 def test_ids_as_asked():

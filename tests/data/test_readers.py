@@ -130,3 +130,18 @@ def test_min_rating_closes_the_gaps(tmp_path):
     assert "ratings of at least 4: 33 of 82" in str(dataset.report)
     with pytest.raises(ValueError, match="min_rating must leave interactions; 6"):
         data.load("files", path, split="random", min_rating=6)
+
+
+def test_a_test_part_of_one_line_a_user_has_the_columns_of_the_others(tmp_path):
+    (tmp_path / "train.txt").write_text("0 5 4\n0 6 3\n1 7 5\n1 5 1\n2 3 2\n2 6 3\n")
+    (tmp_path / "test.txt").write_text("0 7 5\n1 6 3\n2 5 4\n")
+    test = data.read(tmp_path).parts["test"]
+    assert len(test) == 3 and test.ratings.tolist() == [5, 3, 4]
+
+
+@pytest.mark.parametrize("items", [[5, 2**32 + 5], [1.5, 2.0], [-1, 2]])
+def test_ids_that_a_cast_would_change_are_refused(items):
+    with pytest.raises(
+        ValueError, match=r"items must be integers in \[0, 2147483648\)"
+    ):
+        data.Interactions([0, 1], items)

@@ -30,7 +30,13 @@ from tests.training.helpers import tiny_config, tiny_dataset
         ("training.marked_share", 2.0, r"training.marked_share must lie in \[0, 1\]"),
         ("model.initialiser", "xaver", "initialiser must be one of .*mean 'xavier'"),
         ("model.init_scale", 0.0, "init_scale must be greater than 0; got 0.0"),
-        ("evaluation.ks", (), "evaluation.ks must be positive numbers"),
+        ("evaluation.ks", (), "evaluation.ks must be positive integers"),
+        ("evaluation.ks", (2.5, 20), "evaluation.ks must be positive integers"),
+        ("evaluation.metrics", ("recall", "ndgc"), "Did you mean 'ndcg'"),
+        ("evaluation.block", -5, "evaluation.block must be at least 0; got -5"),
+        ("seed", -1, r"seed must lie in \[0, 4294967296\); got -1"),
+        ("training.log_q_correction", True, "needs a training.negative_alpha above 0"),
+        ("training.false_negative_rate", 0.01, "take one of training.negatives"),
         ("evaluation.monitor", "ndcg@50", "evaluation.monitor must be one of"),
         ("evaluation.protocol", "banchmark", "Did you mean 'benchmark'"),
         ("data.source", "file", "Did you mean 'files'"),
@@ -53,6 +59,12 @@ def test_noise_among_negatives_that_are_not_drawn_uniformly(noise, changes):
     config = tiny_config(**changes, **{f"training__{noise}": 0.1})
     with pytest.raises(ValueError, match="they need a number of training.negatives"):
         training.validate(config)
+
+
+def test_popularity_needs_negatives_that_are_drawn():
+    changes = {"training__negatives": "all", "training__negative_alpha": 0.5}
+    with pytest.raises(ValueError, match="needs a number of training.negatives"):
+        training.validate(tiny_config(**changes))
 
 
 def test_a_weight_is_above_0_or_at_least_1_by_its_loss():
