@@ -66,3 +66,17 @@ def test_an_interrupt_while_saving_leaves_the_checkpoint_whole(tmp_path, monkeyp
     assert training.Checkpointer(tmp_path / "checkpoints").latest == 2
     resumed, _ = training.fit(parts, tmp_path, progress=False)
     assert leaves_equal(whole, resumed)
+
+
+def test_an_interrupt_in_the_last_epoch_is_one_too(tmp_path):
+    parts = training.build(tiny_config(training__eval_every=1), tiny_dataset())
+
+    def watch(epoch, state):
+        if epoch == parts.config.training.epochs:
+            press()
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(parts, tmp_path, progress=False, watch=watch)
+    assert not (tmp_path / "results.json").exists()
+    _, results = training.fit(parts, tmp_path, progress=False)
+    assert results["epochs"] == parts.config.training.epochs
