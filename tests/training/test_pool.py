@@ -172,7 +172,7 @@ def test_the_regulariser_counts_the_pool_once():
     [
         {"training__negatives": "all"},
         {"training__negative_alpha": 0.5},
-        {"training__false_negative_rate": 0.1},
+        {"training__false_negative_rate": 0.2},
         {"training__marked_rate": 0.1},
         {"training__optimiser": "sparse_adam"},
         {"model__name": "ncf", "model__scoring": "neumf"},
