@@ -7,9 +7,9 @@ With no arguments: DrRL on a synthetic set, offline, beside popularity and BPR.
       --config.loss.name=softmax --config.loss.temperature=.2 --workdir=runs/sl
 
 Every field of the config is a flag: --config.section.field=value; docs/configuration.md
-lists fields and defaults. A value that a field does not take is refused with those that it
-does. The same
-command resumes a run that was interrupted, and only prints the results of a finished one.
+lists fields and defaults. A value that a field does not take is refused with those that
+it does. The same command resumes a run that was interrupted, and only prints the results
+of a finished one.
 """
 
 import pathlib

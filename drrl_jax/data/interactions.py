@@ -46,9 +46,10 @@ class Interactions:
             value = getattr(self, name)
             if value is None:
                 continue
+            array = np.asarray(value)
             if dtype == np.int32:
-                _check_ids(name, np.asarray(value))
-            array = np.asarray(value, dtype)
+                _check_ids(name, array)
+            array = array.astype(dtype, copy=False)
             if array.ndim != 1 or array.shape != np.shape(self.users):
                 raise ValueError(
                     f"{name} must be one-dimensional and as long as users; "
@@ -74,11 +75,12 @@ class Interactions:
 
 def _check_ids(name: str, ids: np.ndarray) -> None:
     """Refuses what a cast to int32 would change."""
-    if ids.dtype == np.int32 and not (ids.size and ids.min() < 0) or not ids.size:
+    if not ids.size:
         return
-    whole = ids.dtype.kind in "iu" or ids.dtype.kind == "f" and not np.any(ids % 1)
+    kind = ids.dtype.kind
+    whole = kind in "iu" or (kind == "f" and not np.any(ids % 1))
     if not whole or ids.min() < 0 or ids.max() >= 2**31:
-        got = f"{ids.min()} to {ids.max()}" if ids.dtype.kind in "iuf" else ids.dtype
+        got = f"{ids.min()} to {ids.max()}" if kind in "iuf" else ids.dtype
         raise ValueError(f"{name} must be integers in [0, 2147483648); got {got}.")
 
 

@@ -53,7 +53,7 @@ def parse(
     """
     if ids not in ("auto", "integer", "string"):
         raise ValueError(f"ids must be auto, integer or string; got {ids!r}.")
-    text = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    text = _plain(text)
     head = _head(text, where)
     if format == "auto":
         layout = detect(head, where)
@@ -71,7 +71,12 @@ def parse(
 
 def layout_of(text: bytes, where: str) -> Format:
     """The format that is detected for a file's text."""
-    return detect(_head(text, where), where)
+    return detect(_head(_plain(text), where), where)
+
+
+def _plain(text: bytes) -> bytes:
+    """Without the byte-order mark and carriage returns of other systems."""
+    return text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
 
 
 def _one_line_a_user(text: bytes, where: str) -> None:
@@ -121,10 +126,9 @@ def _parse_bulk(text: bytes, layout: Format) -> Columns | None:
     if layout.separator not in (None, "\t"):
         if b" " in text or b"\t" in text:
             return None
-        if separator * 2 in text or b"\n" + separator in b"\n" + text:
-            return None  # an empty field, which the other parser names
-        if separator + b"\n" in text:
-            return None
+        empty = (separator * 2, separator + b"\n", b"\n" + separator)
+        if text.startswith(separator) or any(field in text for field in empty):
+            return None  # which the other parser names
         text = text.replace(separator, b" ")
     # ids are checked as digits; only ratings and timestamps may have a point
     kinds = np.zeros(256, np.uint8)

@@ -74,7 +74,7 @@ def read(
     found = find_parts(path)
     texts = {part: (read_bytes(file), str(file)) for part, file in found.items()}
     formats = dict.fromkeys(texts, format)
-    if format == "auto":
+    if format == "auto" and len(texts) > 1:
         names = {part: layout_of(*text).name for part, text in texts.items()}
         if "ratings" in names.values():
             # One line a user, as in a test part of last items, looks like adjacency.

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
+from drrl_jax.losses.rows import as_float
 from drrl_jax.scores import catalogue_scores
 
 # Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
@@ -137,14 +138,12 @@ def _is_array(value: Any) -> bool:
 
 
 def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
-    array = jnp.asarray(value)
+    array = as_float(value)  # all of these are differentiated
     if array.shape not in ((), (1,), (batch,)):
         raise ValueError(
             f"{name} must be one number or one a row, {(batch,)}; got {array.shape}."
         )
-    # Whole numbers have no gradient, and all of these are differentiated.
-    floating = jnp.issubdtype(array.dtype, jnp.floating)
-    return array if floating else array.astype(float)
+    return array
 
 
 def _rows_in_flight(batch: int, num_items: int) -> int:

@@ -154,10 +154,9 @@ class Rows:
         if where is not None:
             values = jnp.where(where, values, 0)
             where = where | ~jnp.any(where)
-        if reduce_fn is not None and not values.size:
-            # Of an empty batch too.
-            values, where = jnp.zeros((1,), values.dtype), jnp.ones((1,), bool)
         if reduce_fn is not None:
+            if not values.size:  # an empty batch
+                values, where = jnp.zeros((1,), values.dtype), jnp.ones((1,), bool)
             values = reduce_fn(values, where=where)
         return values.astype(self.dtype)
 
@@ -193,7 +192,7 @@ def prepare(
       ...
       ValueError: neg_scores must be pos_scores plus a trailing axis; got pos_scores (4,), neg_scores (3, 7).
     """  # noqa: E501
-    pos, neg = _as_float(pos_scores), _as_float(neg_scores)
+    pos, neg = as_float(pos_scores), as_float(neg_scores)
     if neg.ndim != pos.ndim + 1 or neg.shape[:-1] != pos.shape:
         raise ValueError(
             "neg_scores must be pos_scores plus a trailing axis; got pos_scores "
@@ -233,7 +232,8 @@ def prepare(
     return rows
 
 
-def _as_float(scores: ArrayLike) -> jax.Array:
+def as_float(scores: ArrayLike) -> jax.Array:
+    """An array of floats: whole numbers have no gradient."""
     array = jnp.asarray(scores)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 

@@ -1,7 +1,6 @@
 """A run beside its baselines, so that a number never stands alone."""
 
 import copy
-import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -59,34 +58,29 @@ def run_with_baselines(
     for name in config.baselines:
         check_choice("baselines", name, ("popularity", *BASELINES))
     validate(config)
-    dataset = functools.cache(lambda: load(config))
-
     root = None if workdir is None else pathlib.Path(workdir)
     runs = {
         name: (baseline_config(config, name), root and root / "baselines" / name)
         for name in config.baselines
         if name != "popularity"
     }
-    main = f"{config.loss.name} ({config.model.name})"
-    runs[main] = (config, root)
+    runs[f"{config.loss.name} ({config.model.name})"] = (config, root)
     # Folders of other configs are refused first; those of other data by `run`.
-    done = {name: finished(c, f) if f else None for name, (c, f) in runs.items()}
-    whole = all(done.values()) and "popularity" not in config.baselines
-
-    def one(name: str) -> dict[str, Any]:
-        ended = done[name]
-        if whole and ended is not None:
-            return ended
-        changed, folder = runs[name]
-        return run(changed, folder, dataset=dataset(), progress=progress)
-
+    ended = {
+        name: found
+        for name, (changed, folder) in runs.items()
+        if folder and (found := finished(changed, folder))
+    }
+    if len(ended) == len(runs) and "popularity" not in config.baselines:
+        return ended
+    dataset = load(config)
     results: dict[str, dict[str, Any]] = {}
-    for name in config.baselines:
+    for name in dict.fromkeys([*config.baselines, *runs]):
         if name == "popularity":
-            results[name] = {"test": popularity(config, dataset()), "seconds": 0.0}
+            results[name] = {"test": popularity(config, dataset), "seconds": 0.0}
             continue
-        results[name] = one(name)
-    results[main] = one(main)
+        changed, folder = runs[name]
+        results[name] = run(changed, folder, dataset=dataset, progress=progress)
     return results
 
 

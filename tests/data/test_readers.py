@@ -132,6 +132,13 @@ def test_min_rating_closes_the_gaps(tmp_path):
         data.load("files", path, split="random", min_rating=6)
 
 
+def test_a_byte_order_mark_hides_no_user_from_the_detection(tmp_path):
+    (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbf0 5 4\r\n0 6 3\r\n")
+    (tmp_path / "test.txt").write_text("0 7 5\n")
+    test = data.read(tmp_path).parts["test"]
+    assert len(test) == 1 and test.ratings.tolist() == [5]
+
+
 def test_a_test_part_of_one_line_a_user_has_the_columns_of_the_others(tmp_path):
     (tmp_path / "train.txt").write_text("0 5 4\n0 6 3\n1 7 5\n1 5 1\n2 3 2\n2 6 3\n")
     (tmp_path / "test.txt").write_text("0 7 5\n1 6 3\n2 5 4\n")
