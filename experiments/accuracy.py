@@ -42,10 +42,11 @@ def run(
       tune_epochs: epochs while tuning; 0: all.
       methods: keys of ``METHODS``, or of the tables in ``settings``.
       settings: tables (.csv) whose methods are not tuned again.
-      baseline: the method that the others are tested against, if it is among them.
+      baseline: the method that the others are tested against; without ``softmax`` among
+        them, the default makes a table without tests.
 
     Raises:
-      ValueError: for a method that neither has.
+      ValueError: for a method that neither has, or a baseline that is not run.
     """
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
@@ -54,6 +55,10 @@ def run(
         raise ValueError(
             f"methods must be among {', '.join({**METHODS, **known})};"
             f" got {', '.join(unknown)}."
+        )
+    if baseline not in methods and baseline != "softmax":
+        raise ValueError(
+            f"baseline must be among the methods {', '.join(methods)}; got {baseline!r}."
         )
     tuning: list[Row] = []
     final: list[Row] = []

@@ -71,7 +71,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
             **_RATE,
         },
     ),
-    "sl_at_k": (
+    "sl at k": (
         {"loss.name": "sl_at_k", "loss.refresh_every": 5.0},
         {**_TAU, "loss.weight_temperature": Range(0.3, 5.0), **_RATE},
     ),
@@ -95,7 +95,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
         {"loss.name": "drrl_matched"},
         {**_TAU, **_ORDER, **_RATE},
     ),
-    "drrl_at_k": (
+    "drrl at k": (
         {"loss.name": "drrl_at_k", "loss.refresh_every": 5.0},
         {**_TAU, **_ORDER, "loss.weight_temperature": Range(0.3, 5.0), **_RATE},
     ),

@@ -92,7 +92,9 @@ def popularity_table(
             f"got {indices.min()} to {indices.max()}."
         )
     seen = counts > 0
-    share = np.where(seen, np.where(seen, counts, 1.0) ** alpha, 0.0)
+    # Of the largest power, which is 1 by this division: nothing overflows.
+    peak = counts.max() if alpha > 0 else counts[seen].min()
+    share = np.where(seen, np.where(seen, counts / peak, 1.0) ** alpha, 0.0)
     share = share / share.sum()
     weights = np.floor(share * (_MAX_TOTAL - len(counts)))
     weights = np.where(seen, np.maximum(weights, 1), 0).astype(np.int64)

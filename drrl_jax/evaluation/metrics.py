@@ -152,13 +152,19 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def check_metrics(ks: Iterable[int], names: Iterable[str]) -> None:
-    """Raises ``ValueError`` at an unknown metric or an impossible cut-off."""
+def check_metrics(ks: Iterable[int], names: Iterable[str], *, where: str = "") -> None:
+    """Raises ``ValueError`` at an unknown metric or an impossible cut-off.
+
+    Args:
+      ks: cut-offs.
+      names: keys of :data:`METRICS`.
+      where: what stands before ``ks`` and ``metrics`` in the sentence.
+    """
     for k in ks:
         if not isinstance(k, int) or k < 1:
-            raise ValueError(f"ks must be positive integers; got {k!r}.")
+            raise ValueError(f"{where}ks must be positive integers; got {k!r}.")
     for name in names:
-        check_choice("metrics", name, METRICS)
+        check_choice(f"{where}metrics", name, METRICS)
 
 
 def ranking_metrics(

@@ -5,7 +5,7 @@ from ml_collections import config_dict
 from drrl_jax import data, losses, models
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
-from drrl_jax.evaluation.metrics import METRICS
+from drrl_jax.evaluation.metrics import check_metrics
 from drrl_jax.training.config import (
     DRRL_MODES,
     PROTOCOLS,
@@ -59,6 +59,10 @@ def validate(config: config_dict.ConfigDict) -> None:
                 f" takes {', '.join(sorted(model_options(config.model.name)))}."
                 f"{nearest(name, model_options(config.model.name))}"
             )
+    if config.model.hidden is not None and min(config.model.hidden, default=1) < 1:
+        raise ValueError(
+            f"model.hidden must hold positive widths; got {tuple(config.model.hidden)}."
+        )
     models.initialiser_of(config.model.initialiser or "auto", config.model.init_scale)
     choice("loss.name", loss.name, losses.LOSSES)
     _check_loss(config)
@@ -102,12 +106,9 @@ def validate(config: config_dict.ConfigDict) -> None:
     choice("training.dtype", training.dtype, ("float32", "bfloat16"))
     choice("training.route", training.route, ("auto", "dense", "gather"))
     choice("evaluation.protocol", evaluation.protocol, PROTOCOLS)
-    if not evaluation.ks or any(int(k) != k or k < 1 for k in evaluation.ks):
-        raise ValueError(
-            f"evaluation.ks must be positive integers; got {evaluation.ks!r}."
-        )
-    for name in evaluation.metrics:
-        choice("evaluation.metrics", name, METRICS)
+    if not evaluation.ks:
+        raise ValueError("evaluation.ks must be positive integers; got none.")
+    check_metrics(evaluation.ks, evaluation.metrics, where="evaluation.")
     at_least("evaluation.block", evaluation.block, 0)
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"seed must lie in [0, 4294967296); got {config.seed!r}.")

@@ -141,3 +141,14 @@ def test_the_synthetic_set_is_pinned():
     assert digest.hexdigest() == pinned
     other = data.synthetic(seed=1)
     assert not np.array_equal(other.train.items[:100], dataset.train.items[:100])
+
+
+@pytest.mark.parametrize(("alpha", "best"), [(1000.0, 3), (-1000.0, 1)])
+def test_an_extreme_exponent_does_not_overflow(alpha, best):
+    csr = data.to_csr(data.Interactions([0], [0]), 2)
+    table = data.popularity_table(csr, np.array([5, 2, 3, 10_000, 0]), alpha)
+    drawn, _ = data.sample_by_popularity(
+        jax.random.key(0), table, jnp.zeros(4, jnp.int32), 100
+    )
+    # Every seen item keeps its floor of one draw in two billion.
+    assert set(np.unique(drawn)) == {best}

@@ -187,6 +187,8 @@ def test_accuracy_takes_chosen_settings_and_knows_its_methods(study, tmp_path):
     assert '"loss.temperature": 0.7' in row["changes"]
     with pytest.raises(ValueError, match="methods must be among bpr, .*; got soft"):
         accuracy.run(study, tmp_path, methods=("soft",), **tiny)
+    with pytest.raises(ValueError, match="among the methods ccl; got 'bpr'"):
+        accuracy.run(study, tmp_path, methods=("ccl",), baseline="bpr", **tiny)
 
 
 def test_windows_of_a_stream_share_no_pair():

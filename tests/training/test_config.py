@@ -49,6 +49,18 @@ def test_refused(field, value, sentence):
         training.validate(config)
 
 
+def test_a_layer_without_units():
+    config = tiny_config(model__name="ncf", model__hidden=(8, 0))
+    with pytest.raises(ValueError, match=r"must hold positive widths; got \(8, 0\)"):
+        training.validate(config)
+
+
+def test_a_warm_up_that_never_ends():
+    config = tiny_config(training__epochs=1, training__warmup_steps=10_000)
+    with pytest.raises(ValueError, match=r"less than the run's \d+ steps \(1 epochs\)"):
+        training.build(config)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"training__negatives": "all"}, {"training__negative_alpha": 0.5}],
