@@ -125,7 +125,9 @@ BACKBONES: dict[str, dict[str, Any]] = {
         "model.contrast_layer": 1,
         "model.noise_scale": 0.1,
         "model.contrast_temperature": 0.1,
-        "model.contrast_weight": 0.1,
+        "model.contrast_weight": 0.05,
+        "model.initialiser": "normal",
+        "model.init_scale": 1.0,
     },
 }
 

@@ -71,7 +71,9 @@ def run(
             _check_data(workdir, done["dataset"].get("fingerprint"), dataset)
         return done
     parts = build(config, dataset)
-    # Claimed only now: a path that was mistyped once must not own the folder.
+    # Claimed only now: a path that was mistyped once must not own the folder, nor a model
+    # that refuses its options, which it does while it is traced.
+    jax.eval_shape(parts.init)
     claim_workdir(workdir, json.loads(config.to_json_best_effort()))
     return fit(parts, workdir, progress=progress)[1]
 

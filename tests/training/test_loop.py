@@ -186,6 +186,13 @@ def test_a_run_that_never_started_leaves_the_folder_free(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_that_refuses_its_options_leaves_the_folder_free(tmp_path):
+    options = {"model__name": "ncf", "model__scoring": "neumf", "model__dim": 7}
+    with pytest.raises(ValueError, match="needs an even dim"):
+        training.run(tiny_config(**options), tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_workdir_of_another_config_is_refused(tmp_path):
     config = tiny_config(training__epochs=1)
     training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
