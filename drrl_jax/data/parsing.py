@@ -123,8 +123,8 @@ def _parse_bulk(text: bytes, layout: Format) -> Columns | None:
         text = text.lstrip(b"\n").partition(b"\n")[2]
     text += b"\n"
     separator = (layout.separator or " ").encode()
-    if layout.separator not in (None, "\t"):
-        if b" " in text or b"\t" in text:
+    if layout.separator is not None:
+        if any(blank in text for blank in (b" ", b"\t") if blank != separator):
             return None
         empty = (separator * 2, separator + b"\n", b"\n" + separator)
         if text.startswith(separator) or any(field in text for field in empty):

@@ -60,6 +60,7 @@ MALFORMED = {
     b"1 2\n1 -3\n": r"f:2: expected an integer item id, got '-3'",
     b"1 2\n1 3.5\n": r"f:2: expected an integer item id, got '3.5'",
     b"user\titem\n1\t2\n\t3\n": r"f:3: expected 'user<tab>item'.*1 of them empty",
+    b"1\t2\n\t3\t4\n": r"f:2: expected 'user<tab>item'.*3 fields, 1 of them empty",
     b"1\t2\t5\t880\n1\t3\tgood\t880\n": r"f:2: expected a number as rating, got 'good'",
     b"1\t2\t5\t880\n1\t3\tnan\t880\n": r"f:2: expected a number as rating, got 'nan'",
     b"userId,movieId,rating\n1,2,3\n1,,3\n": r"f:3: expected 'user,item,rating'",
