@@ -18,6 +18,7 @@ def sl_at_k(
     quantile: ArrayLike,
     temperature: ArrayLike = 0.2,
     weight_temperature: ArrayLike = 1.0,
+    negative_weight: ArrayLike | None = None,
     where: ArrayLike | None = None,
     log_q: ArrayLike | None = None,
     reduce_fn: ReduceFn = masked_mean,
@@ -27,7 +28,10 @@ def sl_at_k(
     .. math:: \sigma\!\left(\frac{s^+ - \beta_K}{\tau_w}\right) \cdot
               \log \sum_j e^{(s^-_j - s^+)/\tau_d}
 
-    The weight is part of the loss: the gradient passes through it too.
+    The weight is part of the loss: the gradient passes through it too, and pulls a
+    positive down by as much as the logarithm is large, which :math:`\log N` is part of.
+    ``negative_weight`` fixes that part: with :math:`w` the sum over the negatives is
+    :math:`w` times their mean, whatever their number.
 
     Args:
       pos_scores: ``[...]``, usually cosines.
@@ -36,6 +40,7 @@ def sl_at_k(
         scalar or one a row; estimated every few epochs, outside of the loss.
       temperature: :math:`\tau_d > 0`, a scalar or one a row.
       weight_temperature: :math:`\tau_w > 0`, a scalar or one a row.
+      negative_weight: :math:`w > 0`, a scalar or one a row; None: N, as published.
       where: ``[..., negatives]``, True = use.
       log_q: log-probabilities of sampling, if not uniform.
       reduce_fn: called as ``reduce_fn(values, where=...)``; ``None`` keeps ``[...]``.
@@ -58,6 +63,8 @@ def sl_at_k(
     tau = rows.parameter("temperature", temperature, above=0)
     weight = _top_k_weight(rows, quantile, weight_temperature)
     total = rows.logsumexp((rows.neg - rows.pos[..., None]) / tau[..., None])
+    if negative_weight is not None:
+        total += _log_weight(rows, negative_weight) - jnp.log(rows.count)
     return rows.reduce(weight * total, reduce_fn)
 
 
@@ -69,6 +76,7 @@ def drrl_at_k(
     gamma: ArrayLike = 1.25,
     temperature: ArrayLike = 0.25,
     weight_temperature: ArrayLike = 1.0,
+    negative_weight: ArrayLike | None = None,
     where: ArrayLike | None = None,
     log_q: ArrayLike | None = None,
     reduce_fn: ReduceFn = masked_mean,
@@ -76,7 +84,7 @@ def drrl_at_k(
     r"""DrRL at K: SL@K's weight on the positives, Renyi weights on the negatives.
 
     .. math:: \sigma\!\left(\frac{s^+ - \beta_K}{\tau_w}\right) \cdot
-              \left( \frac{L}{\tau} + \log N \right)
+              \left( \frac{L}{\tau} + \log w \right)
 
     where L has the value of :func:`drrl_tempered` at order :math:`\gamma` and
     temperature :math:`\tau`, and the gradient of :func:`drrl_matched`, the exact
@@ -90,6 +98,7 @@ def drrl_at_k(
       gamma: Renyi order in :math:`[1, \infty]`, a scalar or one a row.
       temperature: :math:`\tau > 0`, a scalar or one a row.
       weight_temperature: :math:`\tau_w > 0`, a scalar or one a row.
+      negative_weight: :math:`w > 0`, as in :func:`sl_at_k`; None: N.
       where: ``[..., negatives]``, True = use; N counts these.
       log_q: log-probabilities of sampling, if not uniform: the mean over negatives
         becomes a self-normalised weighted one.
@@ -135,12 +144,20 @@ def drrl_at_k(
     # What the ball costs is held: the weights stay exact, the level that of SL@K. Only
     # the temperature, of which `matched` is no function, moves it.
     value = matched + tempered - jax.lax.stop_gradient(matched)
-    return rows.reduce(weight * (value / tau + jnp.log(rows.count)), reduce_fn)
+    level = _log_weight(rows, negative_weight)
+    return rows.reduce(weight * (value / tau + level), reduce_fn)
 
 
 def _held(x: ArrayLike) -> ArrayLike:
     """A constant; a plain number stays one, for the quick way of whole powers."""
     return x if isinstance(x, numbers.Real) else jax.lax.stop_gradient(x)
+
+
+def _log_weight(rows: Rows, negative_weight: ArrayLike | None) -> jax.Array:
+    """The logarithm of what all negatives together weigh."""
+    if negative_weight is None:
+        return jnp.log(rows.count)
+    return jnp.log(rows.parameter("negative_weight", negative_weight, above=0))
 
 
 def _top_k_weight(

@@ -1,5 +1,7 @@
 """Where one loss becomes another."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from drrl_jax import dro
 from drrl_jax.losses import (
+    LOSSES,
     bsl,
     ccl,
     drrl,
@@ -173,3 +176,42 @@ def test_softmax_is_solved_at_the_radius_that_its_temperature_implies():
     gradient, want = gradients(NEG)
     want = TAU * want
     close(gradient, want, 1e-7)
+
+
+@pytest.mark.parametrize("name", ["sl_at_k", "drrl_at_k"])
+def test_a_weight_of_the_negatives_does_without_their_number(name):
+    """Of N it is the default; else every negative twice changes nothing."""
+    key = jax.random.key(3)
+    pos = jax.random.uniform(key, (5,), minval=-1)
+    neg = jax.random.uniform(jax.random.fold_in(key, 1), (5, 7), minval=-1)
+    loss = functools.partial(LOSSES[name], quantile=0.2, reduce_fn=None)
+
+    def both(neg, **options):
+        def value(pos, neg):
+            return loss(pos, neg, **options).sum()
+
+        return loss(pos, neg, **options), jax.grad(value)(pos, neg)
+
+    plain, weighted = both(neg), both(neg, negative_weight=7.0)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6), plain, weighted
+    )
+    once, twice = (
+        both(x, negative_weight=64.0) for x in (neg, jnp.concatenate([neg, neg], 1))
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), once, twice)
+    # The mean of exponentials times the weight, by hand.
+    if name == "sl_at_k":
+        pos, neg = np.asarray(pos, float), np.asarray(neg, float)
+        mean = np.exp((neg - pos[:, None]) / 0.2).mean(-1)
+        expected = np.log(64 * mean) / (1 + np.exp(0.2 - pos))
+        np.testing.assert_allclose(once[0], expected, rtol=1e-5)
+
+    def masked(pos):
+        none = {"where": jnp.zeros((2, 3), bool), "negative_weight": 9.0}
+        return loss(pos, jnp.zeros((2, 3)), **none).sum()
+
+    value, slope = jax.value_and_grad(masked)(jnp.zeros(2))
+    assert value == 0 and slope.tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="negative_weight must be greater than 0"):
+        loss(jnp.zeros(2), jnp.zeros((2, 3)), negative_weight=0.0)
