@@ -39,6 +39,10 @@ Space = dict[str, Range | tuple]
 _RATE: Space = {"training.learning_rate": Range(2e-3, 0.05)}
 _TAU: Space = {"loss.temperature": Range(0.05, 0.5)}
 _ORDER: Space = {"loss.gamma": Range(1.05, 5.0)}
+_AT_K: Space = {
+    "loss.weight_temperature": Range(0.3, 5.0),
+    "loss.negative_weight": Range(4.0, 1000.0),
+}
 _RADIUS: Space = {"loss.radius": Range(0.1, 4.0)}
 
 # What is fixed in each method, and what is searched.
@@ -73,7 +77,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
     ),
     "sl at k": (
         {"loss.name": "sl_at_k", "loss.refresh_every": 5.0},
-        {**_TAU, "loss.weight_temperature": Range(0.3, 5.0), **_RATE},
+        {**_TAU, **_AT_K, **_RATE},
     ),
     "adv_infonce": (
         {"loss.name": "adv_infonce"},
@@ -97,7 +101,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
     ),
     "drrl at k": (
         {"loss.name": "drrl_at_k", "loss.refresh_every": 5.0},
-        {**_TAU, **_ORDER, "loss.weight_temperature": Range(0.3, 5.0), **_RATE},
+        {**_TAU, **_ORDER, **_AT_K, **_RATE},
     ),
     "drrl solved": (
         {"loss.name": "drrl", "loss.threshold_mode": "solved"},

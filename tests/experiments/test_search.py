@@ -2,6 +2,7 @@
 
 import builtins
 import csv
+import json
 
 import pytest
 
@@ -30,6 +31,8 @@ def test_tpe_runs_each_trial_once(study, tmp_path, monkeypatch):
     rows = rows_of(tmp_path / "search.csv")
     assert [row["trial"] for row in rows] == ["1", "2"]
     assert len({row["changes"] for row in rows}) == 2
+    first = json.loads(rows[0]["changes"])
+    assert first.items() >= search.start_of("softmax").items()
     values = [float(row["valid/ndcg@10"]) for row in rows]
     assert float(rows[1]["best so far"]) == max(values)
     best = rows[values.index(max(values))]
@@ -73,7 +76,8 @@ def test_every_grid_has_the_budget_and_valid_distinct_settings(name, trials, stu
     seen = []
 
     def trial(setting, number):
-        assert set(setting) == set(space) and number == len(seen) + 1
+        assert set(setting) == set(space) == set(search.start_of(name))
+        assert number == len(seen) + 1
         for field, value in setting.items():
             if isinstance(space[field], Range):
                 assert space[field].low <= value <= space[field].high
@@ -81,7 +85,7 @@ def test_every_grid_has_the_budget_and_valid_distinct_settings(name, trials, stu
         seen.append(tuple(setting.values()))
         return 0.0
 
-    search._grid(space, trials, 0, trial)
+    search._grid(space, trials, trial)
     assert len(seen) == len(set(seen)) == trials
 
 
