@@ -39,9 +39,12 @@ Space = dict[str, Range | tuple]
 _RATE: Space = {"training.learning_rate": Range(2e-3, 0.05)}
 _TAU: Space = {"loss.temperature": Range(0.05, 0.5)}
 _ORDER: Space = {"loss.gamma": Range(1.05, 5.0)}
+# Narrower: there are more of them, and a trial is a long run.
 _AT_K: Space = {
-    "loss.weight_temperature": Range(0.3, 5.0),
-    "loss.negative_weight": Range(4.0, 1000.0),
+    "loss.temperature": Range(0.1, 0.4),
+    "loss.weight_temperature": Range(1.0, 5.0),
+    "loss.negative_weight": Range(16.0, 1000.0),
+    "training.learning_rate": Range(5e-3, 0.02),
 }
 _RADIUS: Space = {"loss.radius": Range(0.1, 4.0)}
 
@@ -77,7 +80,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
     ),
     "sl at k": (
         {"loss.name": "sl_at_k", "loss.refresh_every": 5.0},
-        {**_TAU, **_AT_K, **_RATE},
+        _AT_K,
     ),
     "adv_infonce": (
         {"loss.name": "adv_infonce"},
@@ -101,7 +104,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
     ),
     "drrl at k": (
         {"loss.name": "drrl_at_k", "loss.refresh_every": 5.0},
-        {**_TAU, **_ORDER, **_AT_K, **_RATE},
+        {"loss.gamma": Range(1.05, 2.5), **_AT_K},
     ),
     "drrl solved": (
         {"loss.name": "drrl", "loss.threshold_mode": "solved"},
