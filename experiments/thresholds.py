@@ -28,6 +28,12 @@ from experiments import study as study_lib
 from experiments.estimators import estimators
 from experiments.study import Row, Study
 
+_AT_K = {
+    "loss.name": "drrl_at_k",
+    "loss.temperature": 0.3,
+    "loss.weight_temperature": 2.0,
+    "loss.refresh_every": 5.0,
+}
 METHODS: dict[str, dict[str, Any]] = {
     "softmax": {"loss.name": "softmax", "loss.temperature": 0.2},
     "drrl solved": {"loss.name": "drrl", "loss.threshold_mode": "solved"},
@@ -44,6 +50,9 @@ METHODS: dict[str, dict[str, Any]] = {
         "loss.name": "drrl_tempered",
         "loss.threshold_mode": "user",
     },
+    # Its level holds log N, unless the weight of the negatives is fixed.
+    "drrl at k": _AT_K,
+    "drrl at k (w=64)": {**_AT_K, "loss.negative_weight": 64.0},
 }
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -132,7 +141,7 @@ def _changes(name: str, gamma: float, radius: float) -> dict[str, Any]:
     changes = dict(METHODS[name])
     if name.startswith("drrl"):
         changes["loss.gamma"] = gamma
-        if name not in ("drrl learned", "drrl tempered", "drrl matched"):
+        if changes.get("loss.threshold_mode") in ("solved", "user"):
             changes["loss.radius"] = radius
     return changes
 
