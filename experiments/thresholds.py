@@ -28,12 +28,6 @@ from experiments import study as study_lib
 from experiments.estimators import estimators
 from experiments.study import Row, Study
 
-_AT_K = {
-    "loss.name": "drrl_at_k",
-    "loss.temperature": 0.3,
-    "loss.weight_temperature": 2.0,
-    "loss.refresh_every": 5.0,
-}
 METHODS: dict[str, dict[str, Any]] = {
     "softmax": {"loss.name": "softmax", "loss.temperature": 0.2},
     "drrl solved": {"loss.name": "drrl", "loss.threshold_mode": "solved"},
@@ -50,10 +44,15 @@ METHODS: dict[str, dict[str, Any]] = {
         "loss.name": "drrl_tempered",
         "loss.threshold_mode": "user",
     },
-    # Its level holds log N, unless the weight of the negatives is fixed.
-    "drrl at k": _AT_K,
-    "drrl at k (w=64)": {**_AT_K, "loss.negative_weight": 64.0},
+    "drrl at k": {
+        "loss.name": "drrl_at_k",
+        "loss.temperature": 0.3,
+        "loss.weight_temperature": 2.0,
+        "loss.refresh_every": 5.0,
+    },
 }
+# Their level holds log N, unless the weight of the negatives is fixed.
+HELD = {"drrl at k (w=64)": ("drrl at k", {"loss.negative_weight": 64.0})}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -63,7 +62,8 @@ def run(
     *,
     seeds: int = 2,
     sizes: tuple[str, ...] = ("16", "64", "256", "all"),
-    methods: tuple[str, ...] = tuple(METHODS),
+    methods: tuple[str, ...] = (*METHODS, *HELD),
+    settings: tuple[str, ...] = (),
     rows: int = 256,
     draws: int = 32,
     sample_sizes: tuple[str, ...] = ("8", "16", "64", "256", "512"),
@@ -77,15 +77,18 @@ def run(
       out: folder of the results.
       seeds: runs of each setting.
       sizes: numbers of negatives; ``all`` is the catalogue.
-      methods: keys of ``METHODS``.
+      methods: keys of ``METHODS`` and of ``HELD``.
+      settings: tables (.csv) whose methods run at the settings chosen there.
       rows: users on whose scores the estimators are measured.
-      draws: samples of negatives for each of them.
+      draws: samples of negatives for each of them; 0: the first table alone.
       sample_sizes: numbers of negatives of the estimators.
       gamma: order of the DrRL losses.
       radius: radius where a loss takes one.
     """
-    changed = {name: _changes(name, float(gamma), float(radius)) for name in methods}
-    settings = [
+    monitor = study.config.evaluation.monitor
+    known = study_lib.read_all_settings(settings, f"valid/{monitor}")
+    changed = {n: _changes(n, float(gamma), float(radius), known) for n in methods}
+    points = [
         (
             {"method": name, "negatives": str(size)},
             {**changes, "training.negatives": str(size)},
@@ -93,7 +96,7 @@ def run(
         for size in sizes
         for name, changes in changed.items()
     ]
-    found = cli.run_points(study, settings, seeds)
+    found = cli.run_points(study, points, seeds)
     table = cli.write(
         study,
         found,
@@ -105,8 +108,9 @@ def run(
     catalogue = study.dataset.num_items
     for row in found:
         row["N"] = catalogue if row["negatives"] == "all" else int(row["negatives"])
-    monitor = f"test/{study.config.evaluation.monitor}"
-    cli.plot_lines(found, "N", monitor, out / "thresholds.png", log_x=True)
+    cli.plot_lines(found, "N", f"test/{monitor}", out / "thresholds.png", log_x=True)
+    if not draws:
+        return table
     lines = estimators(
         study,
         METHODS["softmax"],
@@ -136,10 +140,15 @@ def run(
     return "\n\n".join(tables)
 
 
-def _changes(name: str, gamma: float, radius: float) -> dict[str, Any]:
-    """A method's settings, at the order and the radius of the study."""
-    changes = dict(METHODS[name])
-    if name.startswith("drrl"):
+def _changes(
+    name: str, gamma: float, radius: float, known: Mapping[str, Row]
+) -> dict[str, Any]:
+    """A method's settings: those chosen, or at the study's order and radius."""
+    base, held = HELD.get(name, (name, {}))
+    if base in known:
+        return {**known[base], **held}
+    changes = {**METHODS[base], **held}
+    if base.startswith("drrl"):
         changes["loss.gamma"] = gamma
         if changes.get("loss.threshold_mode") in ("solved", "user"):
             changes["loss.radius"] = radius

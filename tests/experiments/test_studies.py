@@ -3,6 +3,7 @@
 import csv
 import importlib
 import inspect
+import json
 
 import jax
 import jax.numpy as jnp
@@ -171,6 +172,22 @@ def test_trajectories_of_thresholds(study):
             values == sorted(values) and len(values) == 5 and np.isfinite(values).all()
         )
     assert thresholds.trajectory(study, "softmax", thresholds.METHODS["softmax"]) == []
+
+
+def test_thresholds_at_chosen_settings_and_a_held_level(study, tmp_path):
+    thresholds = importlib.import_module("experiments.thresholds")
+    path = tmp_path / "chosen.csv"
+    changes = '{"loss.name": "drrl_at_k", "loss.temperature": 0.7}'
+    row = {"method": "drrl at k", "changes": changes, "valid/ndcg@10": 0.1}
+    study_lib.write_rows([row], path)
+    methods = ("drrl at k", "drrl at k (w=64)")
+    options = {"settings": (str(path),), "methods": methods, "draws": 0, "seeds": 1}
+    thresholds.run(study, tmp_path, sizes=("4",), **options)
+    with (tmp_path / "thresholds.csv").open(newline="") as file:
+        plain, held = (json.loads(row["changes"]) for row in csv.DictReader(file))
+    assert plain["loss.temperature"] == held["loss.temperature"] == 0.7
+    assert "loss.negative_weight" not in plain and held["loss.negative_weight"] == 64
+    assert not (tmp_path / "thresholds_estimators.csv").exists()
 
 
 def test_accuracy_takes_chosen_settings_and_knows_its_methods(study, tmp_path):
