@@ -99,7 +99,9 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "bpr": _bpr(1e-6),
         "llpauc": _rate(0.1, alpha=0.7, beta=0.01),
         "softmax": _rate(0.1, temperature=0.1),
-        "adv_infonce": _rate(0.1, **_ADVERSARY),
+        # The temperature of softmax there; at .2, which was reported to us without a data
+        # set, it ends 21 % below the figure (recall).
+        "adv_infonce": _rate(0.1, **{**_ADVERSARY, "temperature": 0.1}),
         "bsl": _rate(0.1, pos_temperature=0.2, neg_temperature=0.1),
         "psl": _rate(0.1, temperature=0.05, **_RELU),
         "sl_at_k": _rate(
