@@ -78,22 +78,29 @@ def run(
         if sampler == "grid":
             _grid(space, trials, trial)
         else:
-            _tpe(space, trials, trial, seed=seed, start=start_of(name))
+            start = start_of(name, study.config.training.negatives)
+            _tpe(space, trials, trial, seed=seed, start=start)
         print(f"{name}: {best:.4f}", flush=True)
     study_lib.write_rows(rows, out / "search.csv")
     cli.plot_lines(rows, "trial", "best so far", out / "search.png")
     return _report(study, rows, out)
 
 
-def start_of(method: str) -> dict[str, Any]:
+def start_of(method: str, negatives: str = "all") -> dict[str, Any]:
     """The setting to begin with: the likeliest known, else the middle of a range.
+
+    Args:
+      method: a key of ``SPACES``.
+      negatives: ``training.negatives``; a number is what the negatives weigh, unless
+        the setting says something else.
 
     Example:
       >>> from experiments.search import start_of
       >>> start_of("softmax")
       {'loss.temperature': 0.2, 'training.learning_rate': 0.01}
     """
-    known, start = DEFAULTS.get(method, {}), {}
+    weight = {"loss.negative_weight": float(negatives)} if negatives.isdigit() else {}
+    known, start = {**weight, **DEFAULTS.get(method, {})}, {}
     for field, axis in SPACES[method][1].items():
         if isinstance(axis, Range):
             value = known.get(field, axis.points(1)[0])

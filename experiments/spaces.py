@@ -71,7 +71,7 @@ SPACES: dict[str, tuple[dict[str, Any], Space]] = {
         {**_TAU, "loss.weight": Range(0.3, 3.0), **_RATE},
     ),
     "psl": (
-        {"loss.name": "psl"},
+        {"loss.name": "psl", "loss.score_temperature": 2.0},
         {
             "loss.activation": ("tanh", "atan", "relu"),
             "loss.temperature": Range(0.02, 0.5),

@@ -1,6 +1,6 @@
 """Which threshold? Learned, solved, tempered or per user, by the number of negatives.
 
-  python -m experiments.thresholds --seeds=2 --out=experiments/results/thresholds
+  python -m experiments.thresholds --seeds=2 --out=runs/thresholds/tables
 
 Three tables. ``thresholds``: ranking of every mode at every number of negatives (``all``:
 the catalogue; there a solved row has no sampling noise). ``thresholds_estimators``: on
@@ -77,8 +77,9 @@ def run(
       out: folder of the results.
       seeds: runs of each setting.
       sizes: numbers of negatives; ``all`` is the catalogue.
-      methods: keys of ``METHODS`` and of ``HELD``.
-      settings: tables (.csv) whose methods run at the settings chosen there.
+      methods: keys of ``METHODS`` and of ``HELD``, or of the tables in ``settings``.
+      settings: tables (.csv) whose methods run at the settings chosen there (the
+        estimators' model does not).
       rows: users on whose scores the estimators are measured.
       draws: samples of negatives for each of them; 0: the first table alone.
       sample_sizes: numbers of negatives of the estimators.
@@ -87,6 +88,12 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
+    names = (*METHODS, *HELD, *known)
+    unknown = [name for name in methods if name not in names]
+    if unknown:
+        raise ValueError(
+            f"methods must be among {', '.join(names)}; got {', '.join(unknown)}."
+        )
     changed = {n: _changes(n, float(gamma), float(radius), known) for n in methods}
     points = [
         (
@@ -145,8 +152,11 @@ def _changes(
 ) -> dict[str, Any]:
     """A method's settings: those chosen, or at the study's order and radius."""
     base, held = HELD.get(name, (name, {}))
-    if base in known:
-        return {**known[base], **held}
+    if name in known or base in known:
+        changes = dict(known.get(name) or known[base])
+        if any(name == follows for follows, _ in HELD.values()):
+            changes.pop("loss.negative_weight", None)  # else it would not follow N
+        return {**changes, **held}
     changes = {**METHODS[base], **held}
     if base.startswith("drrl"):
         changes["loss.gamma"] = gamma

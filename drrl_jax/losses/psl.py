@@ -29,6 +29,7 @@ _LOG_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "atan": lambda x: _floored_log(jnp.arctan(x) + 1),
     "relu": lambda x: _floored_log(x + 1),
 }
+ACTIVATIONS = tuple(_LOG_ACTIVATIONS)
 
 
 def psl(
@@ -76,7 +77,7 @@ def psl(
       >>> print(f"{psl(pos, neg, activation='relu', **options):.4f}")
       -2.1737
     """
-    check_choice("activation", activation, tuple(_LOG_ACTIVATIONS))
+    check_choice("activation", activation, ACTIVATIONS)
     rows = prepare(pos_scores, neg_scores, where, log_q)
     tau_star = rows.parameter("temperature", temperature, above=0)
     tau = rows.parameter("score_temperature", score_temperature, above=0)

@@ -183,13 +183,6 @@ def _check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> Non
             "training.negatives must be at most the number of items,"
             f" {dataset.num_items}; got {negatives}. 'all' takes each once."
         )
-    training = config.training
-    steps = training.epochs * steps_per_epoch(len(dataset.train), training.batch_size)
-    if 0 < steps <= training.warmup_steps:
-        raise ValueError(
-            f"training.warmup_steps must be less than the run's {steps} steps"
-            f" ({training.epochs} epochs); got {training.warmup_steps}."
-        )
     ranks = config.loss.name in QUANTILE_LOSSES
     if ranks and config.loss.top_k > dataset.num_items:
         raise ValueError(

@@ -63,7 +63,9 @@ def run(
     """
     validate(config)
     if workdir is None:
-        return fit(build(config, dataset), progress=progress)[1]
+        parts = build(config, dataset)
+        _check_warm_up(parts)
+        return fit(parts, progress=progress)[1]
     workdir = pathlib.Path(workdir)
     done = finished(config, workdir)
     if done is not None:
@@ -71,6 +73,7 @@ def run(
             _check_data(workdir, done["dataset"].get("fingerprint"), dataset)
         return done
     parts = build(config, dataset)
+    _check_warm_up(parts)
     # Claimed only now: a path that was mistyped once must not own the folder, nor a model
     # that refuses its options, which it does while it is traced.
     jax.eval_shape(parts.init)
@@ -253,6 +256,17 @@ def _check_data(
             f"The workdir {workdir} holds a run on other data: their fingerprint is"
             f" {fingerprint!r} there and {dataset.fingerprint!r} here. Choose another"
             " --workdir, or delete that one."
+        )
+
+
+def _check_warm_up(parts: Parts) -> None:
+    """Refuses a rate that never gets to its height."""
+    training = parts.config.training
+    steps = training.epochs * parts.steps_per_epoch
+    if 0 < steps <= training.warmup_steps:
+        raise ValueError(
+            f"training.warmup_steps must be less than the run's {steps} steps"
+            f" ({training.epochs} epochs); got {training.warmup_steps}."
         )
 
 

@@ -6,6 +6,7 @@ from drrl_jax import data, losses, models
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
 from drrl_jax.evaluation.metrics import check_metrics
+from drrl_jax.losses.psl import ACTIVATIONS
 from drrl_jax.training.config import (
     DRRL_MODES,
     PROTOCOLS,
@@ -232,11 +233,13 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
         ("neg_temperature", 0, True),
         ("score_temperature", 0, True),
         ("weight_temperature", 0, True),
-        ("negative_weight", 0, False),
+        ("negative_weight", 0, loss.name != "ccl"),
         ("auxiliary_learning_rate", 0, True),
     ):
         if loss.get(name) is not None:
             at_least(f"loss.{name}", loss[name], bound, strict)
+    if loss.activation is not None:
+        choice("loss.activation", loss.activation, ACTIVATIONS)
     if loss.auxiliary_form is not None:
         choice("loss.auxiliary_form", loss.auxiliary_form, AUXILIARY_FORMS)
     for name in ("auxiliary_form", "auxiliary_learning_rate"):

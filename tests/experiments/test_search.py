@@ -33,6 +33,8 @@ def test_tpe_runs_each_trial_once(study, tmp_path, monkeypatch):
     assert len({row["changes"] for row in rows}) == 2
     first = json.loads(rows[0]["changes"])
     assert first.items() >= search.start_of("softmax").items()
+    assert search.start_of("drrl at k", "64")["loss.negative_weight"] == 64
+    assert search.start_of("ccl", "64")["loss.negative_weight"] == 2
     values = [float(row["valid/ndcg@10"]) for row in rows]
     assert float(rows[1]["best so far"]) == max(values)
     best = rows[values.index(max(values))]

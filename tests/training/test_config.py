@@ -49,6 +49,25 @@ def test_refused(field, value, sentence):
         training.validate(config)
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"loss__name": "sl_at_k", "loss__negative_weight": 0.0},
+            "loss.negative_weight must be greater than 0; got 0.0",
+        ),
+        (
+            {"loss__name": "psl", "loss__activation": "rleu"},
+            "loss.activation must be one of .* mean 'relu'",
+        ),
+    ],
+)
+def test_what_a_loss_would_refuse_while_it_is_traced(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        training.validate(tiny_config(**changes))
+    training.validate(tiny_config(loss__name="ccl", loss__negative_weight=0.0))
+
+
 def test_a_layer_without_units():
     config = tiny_config(model__name="ncf", model__hidden=(8, 0))
     with pytest.raises(ValueError, match=r"must hold positive widths; got \(8, 0\)"):
@@ -58,7 +77,7 @@ def test_a_layer_without_units():
 def test_a_warm_up_that_never_ends():
     config = tiny_config(training__epochs=1, training__warmup_steps=10_000)
     with pytest.raises(ValueError, match=r"less than the run's \d+ steps \(1 epochs\)"):
-        training.build(config)
+        training.run(config, progress=False)
 
 
 @pytest.mark.parametrize(
