@@ -50,12 +50,7 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
-    unknown = [name for name in methods if name not in {**METHODS, **known}]
-    if unknown:
-        raise ValueError(
-            f"methods must be among {', '.join({**METHODS, **known})};"
-            f" got {', '.join(unknown)}."
-        )
+    cli.check_methods(methods, {**METHODS, **known})
     if baseline not in methods and baseline != "softmax":
         raise ValueError(
             f"baseline must be among the methods {', '.join(methods)}; got {baseline!r}."

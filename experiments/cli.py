@@ -8,7 +8,7 @@ import inspect
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags, logging
@@ -69,6 +69,23 @@ def _define(name: str, default: Any) -> flags.FlagHolder:
     return flags.DEFINE_list(name, list(default), text)
 
 
+def check_methods(
+    methods: Sequence[str], known: Collection[str], where: str = ""
+) -> None:
+    """Raises ``ValueError`` for methods that are unknown.
+
+    Args:
+      methods: names to look for.
+      known: names that there are.
+      where: what follows them in the sentence.
+    """
+    unknown = [name for name in methods if name not in known]
+    if unknown:
+        raise ValueError(
+            f"methods must be among {', '.join(known)}{where}; got {', '.join(unknown)}."
+        )
+
+
 def chosen(
     paths: Sequence[str],
     methods: Sequence[str],
@@ -91,12 +108,7 @@ def chosen(
     found: Mapping[str, Mapping[str, Any]] = defaults
     if paths:
         found = study_lib.read_all_settings(paths, f"valid/{monitor}")
-    missing = [name for name in methods if name not in found]
-    if missing:
-        raise ValueError(
-            f"methods must be among {', '.join(found)}"
-            f"{' of ' if paths else ''}{', '.join(paths)}; got {', '.join(missing)}."
-        )
+    check_methods(methods, found, f" of {', '.join(paths)}" if paths else "")
     return {name: dict(found[name]) for name in methods}
 
 

@@ -6,11 +6,11 @@
 ``--sampler=tpe`` (needs ``pip install -e '.[search]'``) lets the validation metric of
 earlier trials choose the next, after the likeliest setting of
 ``experiments/methods.py`` (what that leaves open: the middle of its range);
-``--sampler=grid`` spreads the trials evenly over each
-space. ``experiments/spaces.py`` has the range of every hyperparameter of every loss, the
-learning rate among them. ``search.csv`` has a row for each trial, ``search.md`` the best
-of each loss by validation, and the plot the best so far. An interrupted search goes on
-where it was; ``experiments.noise --settings=…/search.csv`` runs what it chose.
+``--sampler=grid`` spreads the trials evenly over each space. ``experiments/spaces.py``
+has the range of every hyperparameter of every loss, the learning rate among them.
+``search.csv`` has a row for each trial, ``search.md`` the best of each loss by
+validation, and the plot the best so far. An interrupted search goes on where it was;
+``experiments.noise --settings=…/search.csv`` runs what it chose.
 """
 
 import json

@@ -53,6 +53,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 # Their level holds log N, unless the weight of the negatives is fixed.
 HELD = {"drrl at k (w=64)": ("drrl at k", {"loss.negative_weight": 64.0})}
+_FOLLOW_N = {base for base, _ in HELD.values()}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -88,12 +89,7 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
-    names = (*METHODS, *HELD, *known)
-    unknown = [name for name in methods if name not in names]
-    if unknown:
-        raise ValueError(
-            f"methods must be among {', '.join(names)}; got {', '.join(unknown)}."
-        )
+    cli.check_methods(methods, {**METHODS, **HELD, **known})
     changed = {n: _changes(n, float(gamma), float(radius), known) for n in methods}
     points = [
         (
@@ -152,10 +148,11 @@ def _changes(
 ) -> dict[str, Any]:
     """A method's settings: those chosen, or at the study's order and radius."""
     base, held = HELD.get(name, (name, {}))
-    if name in known or base in known:
-        changes = dict(known.get(name) or known[base])
-        if any(name == follows for follows, _ in HELD.values()):
-            changes.pop("loss.negative_weight", None)  # else it would not follow N
+    settings = known.get(name, known.get(base))
+    if settings is not None:
+        changes = dict(settings)
+        if base in _FOLLOW_N:
+            changes.pop("loss.negative_weight", None)
         return {**changes, **held}
     changes = {**METHODS[base], **held}
     if base.startswith("drrl"):

@@ -62,22 +62,20 @@ def run(
       ['ndcg@20', 'recall@20']
     """
     validate(config)
-    if workdir is None:
-        parts = build(config, dataset)
-        _check_warm_up(parts)
-        return fit(parts, progress=progress)[1]
-    workdir = pathlib.Path(workdir)
-    done = finished(config, workdir)
-    if done is not None:
-        if dataset is not None:
-            _check_data(workdir, done["dataset"].get("fingerprint"), dataset)
-        return done
+    if workdir is not None:
+        workdir = pathlib.Path(workdir)
+        done = finished(config, workdir)
+        if done is not None:
+            if dataset is not None:
+                _check_data(workdir, done["dataset"].get("fingerprint"), dataset)
+            return done
     parts = build(config, dataset)
     _check_warm_up(parts)
-    # Claimed only now: a path that was mistyped once must not own the folder, nor a model
-    # that refuses its options, which it does while it is traced.
-    jax.eval_shape(parts.init)
-    claim_workdir(workdir, json.loads(config.to_json_best_effort()))
+    if workdir is not None:
+        # Claimed only now: a path that was mistyped once must not own the folder, nor a
+        # model that refuses its options, which it does while it is traced.
+        jax.eval_shape(parts.init)
+        claim_workdir(workdir, json.loads(config.to_json_best_effort()))
     return fit(parts, workdir, progress=progress)[1]
 
 
