@@ -38,6 +38,11 @@ _COST = {
 }
 
 
+def wide_type(*arrays: jax.Array) -> jnp.dtype:
+    """The type that products are accumulated in: float32, of float64 inputs float64."""
+    return jnp.result_type(*arrays, jnp.float32)
+
+
 def normalise(embeddings: jax.Array) -> jax.Array:
     """Rows scaled to unit length; a zero row stays zero, with a finite gradient.
 
@@ -53,8 +58,7 @@ def normalise(embeddings: jax.Array) -> jax.Array:
       [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     # In float16 neither the square of a small row nor the floor exists.
-    wide = jnp.promote_types(embeddings.dtype, jnp.float32)
-    rows = embeddings.astype(wide)
+    rows = embeddings.astype(wide_type(embeddings))
     squared = jnp.sum(jnp.square(rows), axis=-1, keepdims=True)
     unit = rows * jax.lax.rsqrt(jnp.maximum(squared, _EPS))
     return unit.astype(embeddings.dtype)
@@ -85,7 +89,8 @@ def catalogue_scores(users: jax.Array, items: jax.Array) -> jax.Array:
 
     Products of bfloat16 rows are accumulated, and returned, in float32.
     """
-    return jnp.matmul(users, items.T, preferred_element_type=jnp.float32)
+    wide = wide_type(users, items)
+    return jnp.matmul(users, items.T, preferred_element_type=wide)
 
 
 def choose_route(
@@ -137,7 +142,7 @@ def sampled_scores(
       route: see the module's docstring.
 
     Returns:
-      ``[batch, negatives]``, accumulated in float32.
+      ``[batch, negatives]``, accumulated in float32 (float64 rows in float64).
 
     Example:
       >>> import jax.numpy as jnp
@@ -175,16 +180,18 @@ def _gathered_at_once(shape: tuple[int, ...], dim: int) -> int:
 
 @jax.custom_vjp
 def _dots(rows, table, ids):
+    wide = wide_type(rows, table)
+
     def block(inputs):
         some, picks = inputs
         if jax.default_backend() != "cpu":
             return jnp.einsum(
-                "bd,bnd->bn", some, table[picks], preferred_element_type=jnp.float32
+                "bd,bnd->bn", some, table[picks], preferred_element_type=wide
             )
         # XLA's CPU backend fuses a gather into a product, and not into a contraction;
         # the sum over dim is then one matrix-vector product.
-        products = some[:, None].astype(jnp.float32) * table[picks]
-        ones = jnp.ones((some.shape[1],), jnp.float32)
+        products = some[:, None].astype(wide) * table[picks]
+        ones = jnp.ones((some.shape[1],), wide)
         return (products.reshape(-1, some.shape[1]) @ ones).reshape(picks.shape)
 
     size = _gathered_at_once(ids.shape, rows.shape[1])
@@ -270,12 +277,13 @@ def _dense_forward(users, items, sampled):
 
 def _dense_backward(residuals, cotangent):
     users, items, sampled = residuals
+    wide = wide_type(users, items)
 
     def block(to_items, inputs):
         rows, ids, values = inputs
         dense = _scatter_rows(ids, values, len(items)).astype(items.dtype)
-        to_rows = jnp.matmul(dense, items, preferred_element_type=jnp.float32)
-        part = jnp.matmul(dense.T, rows, preferred_element_type=jnp.float32)
+        to_rows = jnp.matmul(dense, items, preferred_element_type=wide)
+        part = jnp.matmul(dense.T, rows, preferred_element_type=wide)
         return to_items + part, to_rows
 
     zeros = jnp.zeros(items.shape, cotangent.dtype)

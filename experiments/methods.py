@@ -49,13 +49,13 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     ),
     "drrl tempered": grid(
         loss__name=("drrl_tempered",),
-        loss__temperature=(0.3, 0.25, 0.35),
+        loss__temperature=(0.3, 0.25, 0.2),
         loss__gamma=(1.5, 1.25),
     ),
     "drrl matched": grid(
         loss__name=("drrl_matched",),
         loss__gamma=(1.5, 1.25),
-        loss__temperature=(0.3, 0.25, 0.35),
+        loss__temperature=(0.3, 0.25, 0.2),
     ),
     "drrl user": grid(
         **_DRRL,
@@ -84,8 +84,8 @@ METHODS: dict[str, list[dict[str, Any]]] = {
             "loss.weight_temperature": weight_temperature,
         }
         for gamma, temperature, weight_temperature in (
-            (1.5, 0.3, 2.0), (1.25, 0.25, 1.5), (1.5, 0.3, 1.5),
-            (1.25, 0.25, 2.0), (1.25, 0.25, 4.0), (1.1, 0.22, 4.0),
+            (1.5, 0.3, 2.0), (1.25, 0.25, 2.0), (1.25, 0.2, 2.0),
+            (1.25, 0.25, 4.0), (1.25, 0.15, 2.0), (1.1, 0.15, 4.0),
         )
     ],
 }  # fmt: skip

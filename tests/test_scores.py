@@ -92,3 +92,22 @@ def test_rows_of_float16_have_unit_length():
     rows = jnp.array([[0, 0], [1e-4, 0], [300, 400]], jnp.float16)
     found = scores.normalise(rows).astype(jnp.float32)
     np.testing.assert_allclose(found, [[0, 0], [1, 0], [0.6, 0.8]], atol=1e-3)
+
+
+@pytest.mark.parametrize("route", ["dense", "gather"])
+def test_float64_rows_keep_their_digits(route):
+    with jax.enable_x64(True):
+        users, items, sampled = _inputs(256, jnp.float64)
+        users, items = scores.normalise(users), scores.normalise(items)
+
+        def total(function):
+            def value(users, items):
+                return jnp.sum(jnp.sin(function(users, items)))
+
+            return jax.value_and_grad(value, argnums=(0, 1))(users, items)
+
+        plain = total(lambda u, i: jnp.take_along_axis(u @ i.T, sampled, axis=1))
+        found = total(lambda u, i: scores.sampled_scores(u, i, sampled, route))
+        for expected, actual in zip(jax.tree.leaves(plain), jax.tree.leaves(found)):
+            assert actual.dtype == jnp.float64
+            np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)

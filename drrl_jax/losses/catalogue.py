@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
 from drrl_jax.losses.rows import as_float
-from drrl_jax.scores import catalogue_scores
+from drrl_jax.scores import catalogue_scores, wide_type
 
 # Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
 BLOCK_ENTRIES = 1 << 20
@@ -109,7 +109,8 @@ def catalogue(
     }
     if weights is None:
         weights = jnp.full((batch,), 1 / batch)
-    weights = jax.lax.stop_gradient(jnp.asarray(weights, jnp.float32))
+    wide = wide_type(pos_scores, users, items)
+    weights = jax.lax.stop_gradient(jnp.asarray(weights, wide))
     if weights.shape != (batch,):
         raise ValueError(f"weights must be [batch], {(batch,)}; got {weights.shape}.")
     if exclude is None:
@@ -119,8 +120,8 @@ def catalogue(
     padding = -batch % size
 
     def blocks(x: jax.Array) -> jax.Array:
-        wide = jnp.pad(x, [(0, padding)] + [(0, 0)] * (x.ndim - 1))
-        return wide.reshape(-1, size, *x.shape[1:])
+        whole = jnp.pad(x, [(0, padding)] + [(0, 0)] * (x.ndim - 1))
+        return whole.reshape(-1, size, *x.shape[1:])
 
     extra = jax.tree.map(
         # Not zeros: a temperature of a padding row must be one.
@@ -166,7 +167,7 @@ def _block_value(loss, static, rows, product, weights, exclude):
         **dict(static),
         **traced,
     )
-    return jnp.sum(weights * values.astype(jnp.float32))
+    return jnp.sum(weights * values.astype(weights.dtype))
 
 
 def _keep(exclude: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -193,10 +194,13 @@ def _summed(loss, static, rows, items, constants):
         )
         return total + value, None
 
-    return jax.lax.scan(step, jnp.float32(0), (rows, constants))[0]
+    zero = jnp.zeros((), constants[0].dtype)
+    return jax.lax.scan(step, zero, (rows, constants))[0]
 
 
 def _summed_forward(loss, static, rows, items, constants):
+    wide = constants[0].dtype
+
     def step(carry, block):
         total, by_items = carry
         (pos_scores, users, traced), (weights, exclude) = block
@@ -204,13 +208,13 @@ def _summed_forward(loss, static, rows, items, constants):
             functools.partial(_block_value, loss, static), argnums=(0, 1)
         )((pos_scores, traced), catalogue_scores(users, items), weights, exclude)
         by_scores = by_scores.astype(items.dtype)
-        by_users = jnp.matmul(by_scores, items, preferred_element_type=jnp.float32)
-        by_items += jnp.matmul(by_scores.T, users, preferred_element_type=jnp.float32)
+        by_users = jnp.matmul(by_scores, items, preferred_element_type=wide)
+        by_items += jnp.matmul(by_scores.T, users, preferred_element_type=wide)
         by_pos, by_traced = by_rows
         out = (by_pos, by_users.astype(users.dtype), by_traced)
         return (total + value, by_items), out
 
-    start = (jnp.float32(0), jnp.zeros(items.shape, jnp.float32))
+    start = (jnp.zeros((), wide), jnp.zeros(items.shape, wide))
     (total, by_items), by_rows = jax.lax.scan(step, start, (rows, constants))
     return total, (by_rows, by_items.astype(items.dtype))
 

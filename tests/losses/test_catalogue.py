@@ -24,7 +24,7 @@ HYPER = {
 }
 
 
-def problem(seed=0):
+def problem(seed=0, dtype=jnp.float32):
     rng = np.random.default_rng(seed)
     users, items = rng.normal(size=(BATCH, DIM)), rng.normal(size=(ITEMS, DIM))
     users /= np.linalg.norm(users, axis=1, keepdims=True)
@@ -33,8 +33,8 @@ def problem(seed=0):
     exclude[0] = -1
     exclude[1, 2:] = ITEMS + 3
     weights = rng.random(BATCH)
-    rows = jnp.asarray(rng.normal(size=BATCH) * 0.1, jnp.float32)
-    arrays = [jnp.asarray(x, jnp.float32) for x in (users, items, weights)]
+    rows = jnp.asarray(rng.normal(size=BATCH) * 0.1, dtype)
+    arrays = [jnp.asarray(x, dtype) for x in (users, items, weights)]
     return *arrays, jnp.asarray(exclude, jnp.int32), rows
 
 
@@ -71,22 +71,32 @@ def blocked(name, users, items, weights, exclude, rows):
     )
 
 
+def with_gradients(function, name, dtype=jnp.float32):
+    users, items, weights, exclude, rows = problem(dtype=dtype)
+    return jax.jit(
+        jax.value_and_grad(
+            lambda u, i, r: function(name, u, i, weights, exclude, r), (0, 1, 2)
+        )
+    )(users, items, rows)
+
+
 @pytest.mark.parametrize("name", losses.ROW_LOSSES)
 def test_equals_the_dense_loss(name):
-    users, items, weights, exclude, rows = problem()
-
-    def both(function):
-        return jax.jit(
-            jax.value_and_grad(
-                lambda u, i, r: function(name, u, i, weights, exclude, r), (0, 1, 2)
-            )
-        )(users, items, rows)
-
-    value, gradients = both(blocked)
-    expected, expected_gradients = both(dense)
+    value, gradients = with_gradients(blocked, name)
+    expected, expected_gradients = with_gradients(dense, name)
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
     for got, want in zip(gradients, expected_gradients):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["softmax", "drrl", "drrl_matched", "sl_at_k"])
+def test_equals_the_dense_loss_to_ten_digits_in_float64(name):
+    with jax.enable_x64(True):
+        found = jax.tree.leaves(with_gradients(blocked, name, jnp.float64))
+        expected = jax.tree.leaves(with_gradients(dense, name, jnp.float64))
+        for got, want in zip(found, expected):
+            assert got.dtype == jnp.float64
+            np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-10)
 
 
 def test_row_losses_are_all_tried_here():
