@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments import cli
 from experiments import study as study_lib
-from experiments.methods import METHODS
+from experiments.methods import HELD, METHODS
 from experiments.study import Row, Study
 
 
@@ -40,7 +40,7 @@ def run(
       seeds: runs of each chosen setting.
       budget: settings tried for each method, at most 6.
       tune_epochs: epochs while tuning; 0: all.
-      methods: keys of ``METHODS``, or of the tables in ``settings``.
+      methods: keys of ``METHODS`` or of ``HELD``, or of the tables in ``settings``.
       settings: tables (.csv) whose methods are not tuned again.
       baseline: the method that the others are tested against; without ``softmax`` among
         them, the default makes a table without tests.
@@ -50,7 +50,8 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
-    cli.check_methods(methods, {**METHODS, **known})
+    grids = {**METHODS, **HELD}
+    cli.check_methods(methods, {**grids, **known})
     if baseline not in methods and baseline != "softmax":
         raise ValueError(
             f"baseline must be among the methods {', '.join(methods)}; got {baseline!r}."
@@ -61,7 +62,7 @@ def run(
         if name in known:
             best = dict(known[name])
         else:
-            tried = METHODS[name][:budget]
+            tried = grids[name][:budget]
             if tune_epochs:
                 tried = [{**s, "training.epochs": tune_epochs} for s in tried]
             chosen, rows = study.tune(tried, {"method": name, "seed": 0})

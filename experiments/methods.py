@@ -90,6 +90,13 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     ],
 }  # fmt: skip
 
+# The losses at K with the level that log N sets held at that of 64 negatives: for other
+# numbers of negatives.
+HELD = {
+    f"{name} (w=64)": [{**s, "loss.negative_weight": 64.0} for s in METHODS[name]]
+    for name in ("sl at k", "drrl at k")
+}
+
 # What a study runs that tunes nothing: the likeliest setting of each.
 DEFAULTS: dict[str, dict[str, Any]] = {
     name: settings[0] for name, settings in METHODS.items()
