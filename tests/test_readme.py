@@ -88,12 +88,13 @@ def test_the_docs_command_is_the_one_that_is_tested():
     assert shlex.split(command)[1:] == [*BUILD[1:], "docs/_build/html"]
 
 
-def test_the_picture(monkeypatch):
+@pytest.mark.parametrize("name", ["weights_by_gamma", "gain_by_dataset"])
+def test_the_pictures(monkeypatch, name):
     saved = []
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: saved.append(path))
-    assert "docs/images/weights_by_gamma.py" in README
-    load_maker("images/weights_by_gamma").main()
-    assert saved == [ROOT / "docs" / "images" / "weights_by_gamma.png"]
+    assert f"docs/images/{name}.py" in README
+    load_maker(f"images/{name}").main()
+    assert saved == [ROOT / "docs" / "images" / f"{name}.png"]
 
 
 def test_links_lead_somewhere():
