@@ -19,7 +19,7 @@ from tests.training.helpers import tiny_config, tiny_dataset
 pytest.importorskip("matplotlib")
 
 TINY = {
-    "accuracy": {"seeds": 1, "budget": 1, "methods": ("softmax", "ccl")},
+    "accuracy": {"seeds": 1, "budget": 1, "methods": ("softmax", "sl at k (w=64)")},
     "thresholds": {
         "seeds": 1,
         "sizes": ("8",),
@@ -151,12 +151,17 @@ def test_rows_of_a_user_in_a_batch():
     assert bilateral.rows_of_a_user(dataset, 10**6) == pytest.approx(every)
 
 
-def test_every_method_of_bilateral_is_a_valid_config(study):
-    bilateral = importlib.import_module("experiments.bilateral")
-    for settings in bilateral.METHODS.values():
-        assert len(settings) == 6
-        for changes in settings:
-            training.validate(study.configured(changes))
+def test_every_method_has_six_valid_settings(study):
+    bilateral, methods = (
+        importlib.import_module(f"experiments.{name}")
+        for name in ("bilateral", "methods")
+    )
+    for grids in (bilateral.METHODS, methods.METHODS, methods.HELD):
+        for settings in grids.values():
+            assert len(settings) == 6
+            assert all(settings.count(changes) == 1 for changes in settings)
+            for changes in settings:
+                training.validate(study.configured(changes))
 
 
 def test_trajectories_of_thresholds(study):
