@@ -15,6 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE.parent.parent / "experiments" / "results"
 TABLES = {
     "Amazon Electronic\nMF": "electronic_accuracy",
+    "Amazon Electronic\nLightGCN": "electronic_lightgcn",
     "Amazon Beauty\nMF": "beauty_5_seeds",
     "Amazon Beauty\nLightGCN": "beauty_lightgcn",
     "Pinterest\nMF": "pinterest",
