@@ -12,7 +12,7 @@ _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
 def pytest_configure(config):
-    """One cache of compiled programs for a run and its workers, a fifth less time."""
+    """One cache of compiled programs for a run and its workers, outside of the home."""
     if _CACHE not in os.environ:
         config.drrl_cache = os.environ[_CACHE] = tempfile.mkdtemp(prefix="drrl_jax_")
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
