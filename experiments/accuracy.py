@@ -20,6 +20,8 @@ from experiments import study as study_lib
 from experiments.methods import HELD, METHODS
 from experiments.study import Row, Study
 
+BASELINE = "softmax"
+
 
 def run(
     study: Study,
@@ -30,7 +32,7 @@ def run(
     tune_epochs: int = 0,
     methods: tuple[str, ...] = tuple(METHODS),
     settings: tuple[str, ...] = (),
-    baseline: str = "softmax",
+    baseline: str = BASELINE,
 ) -> str:
     """Tunes every method, then runs the best of each on every seed.
 
@@ -42,8 +44,8 @@ def run(
       tune_epochs: epochs while tuning; 0: all.
       methods: keys of ``METHODS`` or of ``HELD``, or of the tables in ``settings``.
       settings: tables (.csv) whose methods are not tuned again.
-      baseline: the method that the others are tested against; without ``softmax`` among
-        them, the default makes a table without tests.
+      baseline: the method that the others are tested against; without the default
+        among them, it makes a table without tests.
 
     Raises:
       ValueError: for a method that neither has, or a baseline that is not run.
@@ -52,7 +54,7 @@ def run(
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
     grids = {**METHODS, **HELD}
     cli.check_methods(methods, {**grids, **known})
-    if baseline not in methods and baseline != "softmax":
+    if baseline not in methods and baseline != BASELINE:
         raise ValueError(
             f"baseline must be among the methods {', '.join(methods)}; got {baseline!r}."
         )

@@ -92,8 +92,9 @@ METHODS: dict[str, list[dict[str, Any]]] = {
 
 # The losses at K with the level that log N sets held at that of 64 negatives: for other
 # numbers of negatives.
+LEVEL = {"loss.negative_weight": 64.0}
 HELD = {
-    f"{name} (w=64)": [{**s, "loss.negative_weight": 64.0} for s in METHODS[name]]
+    f"{name} (w=64)": [{**s, **LEVEL} for s in METHODS[name]]
     for name in ("sl at k", "drrl at k")
 }
 

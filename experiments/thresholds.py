@@ -26,6 +26,7 @@ from drrl_jax.training.refresh import refresh
 from experiments import cli
 from experiments import study as study_lib
 from experiments.estimators import estimators
+from experiments.methods import LEVEL
 from experiments.study import Row, Study
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -52,7 +53,7 @@ METHODS: dict[str, dict[str, Any]] = {
     },
 }
 # Their level holds log N, unless the weight of the negatives is fixed.
-HELD = {"drrl at k (w=64)": ("drrl at k", {"loss.negative_weight": 64.0})}
+HELD = {"drrl at k (w=64)": ("drrl at k", LEVEL)}
 _FOLLOW_N = {base for base, _ in HELD.values()}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -80,7 +80,8 @@ def build(
 
     Raises:
       ValueError: for a config that ``validate`` refuses, data without training or test
-        interactions, or more negatives a row than there are items.
+        interactions, more negatives a row than there are items, or a warm-up that
+        lasts longer than the run.
     """
     validate(config)
     dataset = load_dataset(config) if dataset is None else dataset
@@ -141,6 +142,7 @@ def build(
         marked_rate=config.training.marked_rate,
     )
     steps = steps_per_epoch(len(train), sampling.batch_size)
+    _check_warm_up(config, steps)
     optimiser = make_optimiser(config, steps)
     valid_split, test_split = evaluation_splits(config, dataset)
     return Parts(
@@ -188,6 +190,17 @@ def _check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> Non
         raise ValueError(
             "loss.top_k must be at most the number of items,"
             f" {dataset.num_items}; got {config.loss.top_k}."
+        )
+
+
+def _check_warm_up(config: config_dict.ConfigDict, steps_an_epoch: int) -> None:
+    """Refuses a rate that never gets to its height."""
+    training = config.training
+    steps = training.epochs * steps_an_epoch
+    if 0 < steps <= training.warmup_steps:
+        raise ValueError(
+            f"training.warmup_steps must be less than the run's {steps} steps"
+            f" ({training.epochs} epochs); got {training.warmup_steps}."
         )
 
 

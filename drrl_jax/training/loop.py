@@ -70,7 +70,6 @@ def run(
                 _check_data(workdir, done["dataset"].get("fingerprint"), dataset)
             return done
     parts = build(config, dataset)
-    _check_warm_up(parts)
     if workdir is not None:
         # Claimed only now: a path that was mistyped once must not own the folder, nor a
         # model that refuses its options, which it does while it is traced.
@@ -254,17 +253,6 @@ def _check_data(
             f"The workdir {workdir} holds a run on other data: their fingerprint is"
             f" {fingerprint!r} there and {dataset.fingerprint!r} here. Choose another"
             " --workdir, or delete that one."
-        )
-
-
-def _check_warm_up(parts: Parts) -> None:
-    """Refuses a rate that never gets to its height."""
-    training = parts.config.training
-    steps = training.epochs * parts.steps_per_epoch
-    if 0 < steps <= training.warmup_steps:
-        raise ValueError(
-            f"training.warmup_steps must be less than the run's {steps} steps"
-            f" ({training.epochs} epochs); got {training.warmup_steps}."
         )
 
 

@@ -106,6 +106,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     choice("training.schedule", training.schedule, ("constant", "cosine"))
     choice("training.dtype", training.dtype, ("float32", "bfloat16"))
     choice("training.route", training.route, ("auto", "dense", "gather"))
+    _check_scores(config)
     choice("evaluation.protocol", evaluation.protocol, PROTOCOLS)
     if not evaluation.ks:
         raise ValueError("evaluation.ks must be positive integers; got none.")
@@ -139,6 +140,29 @@ def _check_pool(config: config_dict.ConfigDict) -> None:
                 " training.optimiser and scores by inner products;"
                 f" got {field}={config[section][name]!r}."
             )
+
+
+def _check_scores(config: config_dict.ConfigDict) -> None:
+    """Refuses settings of the score product where no such product is made."""
+    training = config.training
+    if config.model.scoring == "neumf":
+        for field, value, only in (
+            ("model.similarity", config.model.similarity, "auto"),
+            ("training.dtype", training.dtype, "float32"),
+            ("training.route", training.route, "auto"),
+        ):
+            if value != only:
+                raise ValueError(
+                    f"{field} is of scores by inner products; with model.scoring='neumf',"
+                    f" which scores pairs by itself, it must be {only!r}; got {value!r}."
+                )
+    sampled = num_negatives(config) is not None and training.negative_pool == "row"
+    if training.route != "auto" and not sampled:
+        raise ValueError(
+            "training.route is how the negatives sampled for each row are scored: it must"
+            f" be 'auto' with training.negatives={training.negatives!r} and"
+            f" training.negative_pool={training.negative_pool!r}; got {training.route!r}."
+        )
 
 
 def _check_noise(config: config_dict.ConfigDict) -> None:

@@ -77,7 +77,31 @@ def test_a_layer_without_units():
 def test_a_warm_up_that_never_ends():
     config = tiny_config(training__epochs=1, training__warmup_steps=10_000)
     with pytest.raises(ValueError, match=r"less than the run's \d+ steps \(1 epochs\)"):
-        training.run(config, progress=False)
+        training.build(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model__similarity": "dot"}, "model.similarity .* must be 'auto'; got 'dot'"),
+        ({"training__dtype": "bfloat16"}, "must be 'float32'; got 'bfloat16'"),
+        ({"training__route": "gather"}, "training.route .* 'auto'; got 'gather'"),
+    ],
+)
+def test_settings_of_inner_products_where_pairs_score_themselves(changes, sentence):
+    pairs = {"model__name": "ncf", "model__scoring": "neumf"}
+    training.validate(tiny_config(**pairs))
+    with pytest.raises(ValueError, match=sentence):
+        training.validate(tiny_config(**pairs, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"training__negatives": "all"}, {"training__negative_pool": "shared"}]
+)
+def test_a_route_where_no_negatives_are_sampled_for_each_row(changes):
+    config = tiny_config(training__route="gather", **changes)
+    with pytest.raises(ValueError, match=r"must be 'auto' .*; got 'gather'"):
+        training.validate(config)
 
 
 @pytest.mark.parametrize(
