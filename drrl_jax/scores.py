@@ -17,10 +17,12 @@ as for a thousand: it wins where negatives are many and the catalogue is small.
 import functools
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+
+from drrl_jax._names import check_choice
 
 Route = Literal["gather", "dense"]
 Similarity = Literal["cosine", "dot"]
@@ -77,11 +79,38 @@ def prepare(embeddings: jax.Array, similarity: Similarity) -> jax.Array:
     Raises:
       ValueError: if ``similarity`` is neither.
     """
-    if similarity == "cosine":
-        return normalise(embeddings)
-    if similarity == "dot":
-        return embeddings
-    raise ValueError(f"similarity must be 'cosine' or 'dot'; got {similarity!r}.")
+    check_choice("similarity", similarity, get_args(Similarity))
+    return normalise(embeddings) if similarity == "cosine" else embeddings
+
+
+def all_but(columns: jax.Array, num_items: int) -> jax.Array:
+    """A mask that leaves out some columns of each row.
+
+    Args:
+      columns: ``int [batch, width]``; numbers outside ``[0, num_items)`` are padding.
+      num_items: columns of the mask.
+
+    Returns:
+      ``bool [batch, num_items]``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> all_but(jnp.array([[1, -1], [0, 2]]), 3).tolist()
+      [[True, False, True], [False, True, False]]
+    """
+    count = columns.shape[0]
+    columns = columns.astype(jnp.promote_types(columns.dtype, jnp.int32))
+    rows = jnp.arange(count, dtype=columns.dtype)[:, None]
+    inside = (columns >= 0) & (columns < num_items)
+    if count * num_items > jnp.iinfo(columns.dtype).max:
+        mask = jnp.ones((count, num_items), bool)
+        columns = jnp.where(inside, columns, num_items)
+        return mask.at[rows, columns].set(False, mode="drop")
+    # One flat scatter of scalars; the padding writes out of bounds and is dropped.
+    flat = jnp.where(inside, rows * num_items + columns, count * num_items)
+    mask = jnp.ones((count * num_items,), bool)
+    mask = mask.at[flat.reshape(-1)].set(False, mode="drop")
+    return mask.reshape(count, num_items)
 
 
 def catalogue_scores(users: jax.Array, items: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
 """Ablation: does the gain come from the weights or from the DRO?
 
-  python -m experiments.ablation --seeds=2 --out=experiments/results/ablation
+  python -m experiments.ablation --config=experiments/configs/beauty.py --seeds=3
 
 The worst case against fixed thresholds, polynomial weights against exponential ones and
 a hinge. ``experiments.sensitivity`` has the heat maps of order against radius.
@@ -59,6 +59,7 @@ def run(
     methods: tuple[str, ...] = tuple(METHODS),
 ) -> str:
     """Every combination, with tests against SL."""
+    cli.check_names("methods", methods, METHODS)
     settings = [({"method": name}, METHODS[name]) for name in methods]
     rows = cli.run_points(study, settings, seeds)
     baseline = BASELINE if BASELINE in methods else None

@@ -53,7 +53,7 @@ def run(
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
     grids = {**METHODS, **HELD}
-    cli.check_methods(methods, {**grids, **known})
+    cli.check_names("methods", methods, {**grids, **known})
     if baseline not in methods and baseline != BASELINE:
         raise ValueError(
             f"baseline must be among the methods {', '.join(methods)}; got {baseline!r}."

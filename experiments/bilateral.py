@@ -1,6 +1,6 @@
 """Robust on the positives: pessimistic, optimistic, alone and with the negatives.
 
-  python -m experiments.bilateral --seeds=3 --out=experiments/results/bilateral
+  python -m experiments.bilateral --config=experiments/configs/beauty.py --seeds=3
 
 A Rényi ball over a user's positives can look for the hard ones (pessimistic) or let go
 of the doubtful ones (optimistic, as BSL does with a Kullback-Leibler ball). Here are both
@@ -99,10 +99,11 @@ def run(
       out: folder of the results.
       seeds: runs of each chosen setting.
       budget: settings tried for each method, at most 6.
-      batch_size: rows a step, for all methods.
+      batch_size: rows a step, for all methods, in place of the config's.
       false_positives: shares of random items among a user's positives.
       methods: keys of ``METHODS``.
     """
+    cli.check_names("methods", methods, METHODS)
     best: dict[str, dict[str, Any]] = {}
     tuning: list[Row] = []
     size = {"training.batch_size": batch_size}

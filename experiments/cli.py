@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags
 
-from drrl_jax import evaluation, training
+from drrl_jax import evaluation
+from experiments import front
 from experiments import study as study_lib
 from experiments.study import Row, Study
 
@@ -24,9 +24,7 @@ Run = Callable[..., str]
 def main(run: Run) -> None:
     """Runs a study from the command line."""
     name = command_name(run)
-    config = config_flags.DEFINE_config_file(
-        "config", str(pathlib.Path(__file__).parent / "configs" / "quickstart.py")
-    )
+    config = front.define_config()
     workdir = flags.DEFINE_string("workdir", f"runs/{name}", "Folder of the study.")
     out = flags.DEFINE_string("out", "", "Folder of tables and plots; empty: workdir.")
     progress = flags.DEFINE_bool("progress", True, "Show a progress bar for each run.")
@@ -36,19 +34,12 @@ def main(run: Run) -> None:
         if parameter.kind is parameter.KEYWORD_ONLY
     }
 
-    def start(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-        logging.set_verbosity(logging.WARNING)
-        training.enable_compilation_cache()
+    def start() -> None:
         study = Study(workdir.value, config.value, progress=progress.value)
         folder = pathlib.Path(out.value or workdir.value)
         print(run(study, folder, **{key: h.value for key, h in options.items()}))
 
-    try:
-        app.run(start)
-    except training.EXPECTED_ERRORS as error:
-        sys.exit(f"error: {error}")
+    front.run(start, config, "goes on where it was")
 
 
 def command_name(run: Run) -> str:
@@ -69,20 +60,21 @@ def _define(name: str, default: Any) -> flags.FlagHolder:
     return flags.DEFINE_list(name, list(default), text)
 
 
-def check_methods(
-    methods: Sequence[str], known: Collection[str], where: str = ""
+def check_names(
+    flag: str, names: Sequence[str], known: Collection[str], where: str = ""
 ) -> None:
-    """Raises ``ValueError`` for methods that are unknown.
+    """Raises ``ValueError`` for names that are unknown.
 
     Args:
-      methods: names to look for.
+      flag: what the names are, such as ``methods``.
+      names: names to look for.
       known: names that there are.
       where: what follows them in the sentence.
     """
-    unknown = [name for name in methods if name not in known]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(
-            f"methods must be among {', '.join(known)}{where}; got {', '.join(unknown)}."
+            f"{flag} must be among {', '.join(known)}{where}; got {', '.join(unknown)}."
         )
 
 
@@ -108,7 +100,7 @@ def chosen(
     found: Mapping[str, Mapping[str, Any]] = defaults
     if paths:
         found = study_lib.read_all_settings(paths, f"valid/{monitor}")
-    check_methods(methods, found, f" of {', '.join(paths)}" if paths else "")
+    check_names("methods", methods, found, f" of {', '.join(paths)}" if paths else "")
     return {name: dict(found[name]) for name in methods}
 
 

@@ -32,16 +32,27 @@ def estimators(
       sizes: numbers of negatives.
       gamma: the order, above 1.
       radius: the radius.
+
+    Raises:
+      ValueError: for an order of 1, where no threshold is finite.
     """
+    if not gamma > 1:
+        raise ValueError(
+            f"gamma must be greater than 1, for a threshold to exist; got {gamma}."
+        )
     parts = training.build(study.configured(changes), study.dataset)
     state, _ = training.fit(parts, progress=False)
     users, items = parts.objective.embeddings(state.params, parts.data)
     positives = data.to_csr(study.dataset.train, study.dataset.num_users)
-    width = int(np.diff(positives.indptr).max())
     table = data.negative_table(positives, study.dataset.num_items)
     ids = jnp.arange(min(num_rows, study.dataset.num_users))
     scores = (users[ids] @ items.T).astype(jnp.float32)
-    mask = catalogue_mask(parts.data.positives, ids, study.dataset.num_items, width)
+    mask = catalogue_mask(
+        parts.data.positives,
+        ids,
+        study.dataset.num_items,
+        parts.objective.max_positives,
+    )
     truth = dro.worst_case(scores, gamma=gamma, radius=radius, where=mask)
     # The gradient in the user's embedding, the direction that training follows.
     exact = truth.weights @ items
@@ -93,37 +104,34 @@ def _estimate(sampled: jax.Array, truth: dro.WorstCase, gamma: float, radius: fl
         "batch mean": jnp.exp(jnp.broadcast_to(mean, logs.shape)),
         "user catalogue": truth.temperature,
     }
+    kappa = (gamma - 1) / gamma
     found = {"solved": solved._asdict()}
     for name, temperature in temperatures.items():
-        found[name] = _at_temperature(
-            sampled, sampled.max(-1), temperature, gamma, radius
+        case = dro.worst_case_at_temperature(sampled, temperature, gamma=gamma)
+        value = dro.value_at_temperature(
+            sampled, temperature, gamma=gamma, radius=radius
         )
+        found[name] = {
+            "weights": case.weights,
+            "value": value,
+            "threshold": sampled.max(-1) - temperature / kappa,
+            "temperature": temperature,
+        }
     # The catalogue's own threshold: weights by where a score lies, not by its rank
     # within the sample.
-    best = truth.threshold + truth.temperature * gamma / (gamma - 1)
-    best = jnp.maximum(best, sampled.max(-1))
-    found["user threshold"] = _at_temperature(
-        sampled, best, best - truth.threshold, gamma, radius, is_distance=True
-    )
-    return found
+    weight = dro.weight_from_radius(radius, gamma)
 
+    def at_threshold(sampled: jax.Array) -> jax.Array:
+        return dro.dual(sampled, truth.threshold, gamma=gamma, weight=weight)
 
-def _at_temperature(sampled, best, temperature, gamma, radius, is_distance=False):
-    kappa = (gamma - 1) / gamma
-    distance = temperature if is_distance else temperature / kappa
-    powers = jnp.maximum(1 - (best[:, None] - sampled) / distance[:, None], 0.0)
-    mass = jnp.sum(powers ** (1 / kappa - 1), -1, keepdims=True)
-    weights = powers ** (1 / kappa - 1) / jnp.where(mass > 0, mass, 1.0)
-    value = (
-        best
-        - distance
-        + distance
-        * jnp.exp(kappa * radius)
-        * jnp.mean(powers ** (1 / kappa), -1) ** kappa
-    )
-    return {
-        "weights": weights,
+    value, back = jax.vjp(at_threshold, sampled)
+    steep = back(jnp.ones_like(value))[0]  # of the weights' direction
+    total = jnp.sum(steep, -1, keepdims=True)
+    above = jnp.maximum(sampled.max(-1) - truth.threshold, 0)
+    found["user threshold"] = {
+        "weights": steep / jnp.where(total > 0, total, 1),
         "value": value,
-        "threshold": best - distance,
-        "temperature": distance * kappa,
+        "threshold": truth.threshold,
+        "temperature": jnp.maximum(kappa * above, truth.temperature),
     }
+    return found

@@ -1,6 +1,6 @@
 """Can γ be learned? By validation gradients through the model's steps, against tuning.
 
-  python -m experiments.learn_gamma --seeds=3 --out=experiments/results/learn_gamma
+  python -m experiments.learn_gamma --config=experiments/configs/beauty.py --seeds=3
 
 The training loss cannot choose the order. Balls of one radius nest, so the worst case
 falls as γ rises, whatever the data: descent on it would take γ to infinity. At a fixed
@@ -33,6 +33,7 @@ from experiments import study as study_lib
 from experiments.study import Row, Study, Trained
 
 FIXED = "fixed"
+MODES = ("tempered", "solved")
 
 
 def run(
@@ -40,7 +41,7 @@ def run(
     out: pathlib.Path,
     *,
     seeds: int = 3,
-    modes: tuple[str, ...] = ("tempered", "solved"),
+    modes: tuple[str, ...] = MODES,
     gammas: tuple[str, ...] = ("1.25", "1.5", "2", "3"),
     groups: tuple[str, ...] = ("1", "3"),
     temperature: float = 0.3,
@@ -55,7 +56,7 @@ def run(
       study: the base config and its data.
       out: folder of the results.
       seeds: runs of each chosen setting.
-      modes: ``tempered`` and ``solved``.
+      modes: of ``MODES``.
       gammas: orders that ``fixed`` tries, and that learning starts from.
       groups: numbers of groups of users with an order each.
       temperature: of ``tempered``.
@@ -64,6 +65,7 @@ def run(
       inner_steps: unrolled steps of the model.
       criterion: key of ``losses.LOSSES``; see ``bilevel.CRITERIA``.
     """
+    cli.check_names("modes", modes, MODES)
     options = {"rate": rate, "inner_steps": inner_steps, "criterion": criterion}
     tuning: list[Row] = []
     final: list[Row] = []

@@ -1,6 +1,6 @@
 """Noise: false negatives among the sampled ones, and false positives in training.
 
-  python -m experiments.noise --seeds=2 --out=experiments/results/noise
+  python -m experiments.noise --seeds=2
   python -m experiments.noise --config=experiments/configs/movielens_1m.py \\
       --settings=experiments/results/movielens_1m/accuracy.csv --seeds=2
 
@@ -92,15 +92,16 @@ def known_false_negatives(
     study: Study, gammas: tuple[str, ...], radius: float, num_users: int = 256
 ) -> list[Row]:
     """Worst-case weight on hidden positives, on the scores of a softmax model."""
-    config = study.config.copy_and_resolve_references()
-    config.update_from_flattened_dict(DEFAULTS["softmax"])
-    config.baselines = ()
-    parts = training.build(config, study.dataset)
+    parts = training.build(study.configured(DEFAULTS["softmax"]), study.dataset)
     state, _ = training.fit(parts, progress=False)
     users, items = parts.objective.embeddings(state.params, parts.data)
     ids = jnp.arange(min(num_users, study.dataset.num_users))
-    width = int(np.diff(np.asarray(parts.data.positives.indptr)).max())
-    mask = catalogue_mask(parts.data.positives, ids, study.dataset.num_items, width)
+    mask = catalogue_mask(
+        parts.data.positives,
+        ids,
+        study.dataset.num_items,
+        parts.objective.max_positives,
+    )
     scores = users[ids] @ items.T
     hidden = np.zeros((study.dataset.num_users, study.dataset.num_items), bool)
     false = study.dataset.false_negatives

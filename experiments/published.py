@@ -161,11 +161,8 @@ def run(
             f" figures are known; got {study.config.data.path!r}."
         )
     figures = PUBLISHED[name]
+    cli.check_names("rows", rows, [":".join(row) for row in figures])
     wanted = [tuple(row.split(":")) for row in rows] or list(figures)
-    unknown = [":".join(row) for row in wanted if row not in figures]
-    if unknown:
-        known = ", ".join(":".join(row) for row in figures)
-        raise ValueError(f"rows must be among {known}; got {', '.join(unknown)}.")
     found: list[Row] = []
     kept = _kept(out / "published.csv", wanted, list(figures))
     for backbone, loss in wanted:

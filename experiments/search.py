@@ -1,7 +1,7 @@
 """Hyper-parameter search with an equal budget for every loss.
 
   python -m experiments.search --config=experiments/configs/beauty.py \\
-      --trials=12 --workdir=runs/search/beauty --out=experiments/results/beauty
+      --trials=12 --workdir=runs/search/beauty
 
 ``--sampler=tpe`` (needs ``pip install -e '.[search]'``) lets the validation metric of
 earlier trials choose the next, after the likeliest setting of
@@ -51,12 +51,11 @@ def run(
       tune_epochs: epochs of a trial; 0: the config's.
       seed: of the sampler and of every trial.
     """
-    unknown = [name for name in methods if name not in SPACES]
-    if unknown or sampler not in SAMPLERS or trials < 1:
+    cli.check_names("methods", methods, SPACES)
+    if sampler not in SAMPLERS or trials < 1:
         raise ValueError(
-            f"sampler must be one of {', '.join(SAMPLERS)}, trials at least 1 and"
-            f" methods among {', '.join(SPACES)}; got {sampler!r}, {trials} and"
-            f" {', '.join(methods)}."
+            f"sampler must be one of {', '.join(SAMPLERS)} and trials at least 1; got"
+            f" {sampler!r} and {trials}."
         )
     valid = f"valid/{study.config.evaluation.monitor}"
     rows: list[Row] = []

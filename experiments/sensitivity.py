@@ -1,6 +1,6 @@
 """Sensitivity: order against radius and temperature, and how a run is initialised.
 
-  python -m experiments.sensitivity --out=experiments/results/sensitivity
+  python -m experiments.sensitivity --config=experiments/configs/beauty.py
 
 Three heat maps. ``sensitivity``: γ × η, the threshold solved for each row.
 ``sensitivity_temperature``: γ × τ, tempered. ``sensitivity_init``: every initialisation
@@ -56,6 +56,7 @@ def run(
       threshold_inits: where learned thresholds start.
       methods: losses of the third map, keys of ``experiments.methods.METHODS``.
     """
+    cli.check_names("methods", methods, DEFAULTS)
     tables = []
     for name, loss, field, values in (
         ("sensitivity", "drrl", "radius", radii),

@@ -1,7 +1,6 @@
 """Shift: training and test of different popularity, or of different times.
 
-  python -m experiments.shift --config=experiments/configs/movielens_100k.py \\
-      --seeds=2 --out=experiments/results/shift
+  python -m experiments.shift --config=experiments/configs/movielens_100k.py --seeds=2
 
 ``popularity`` tests every item alike; ``temporal`` (data with timestamps) trains on the
 oldest 60 % and tests on the newest 20 %; ``random`` is the reference without shift.

@@ -1,7 +1,6 @@
 """Streaming: train on a window of time, test on the next, slide on, warm-started.
 
-  python -m experiments.streaming --config=experiments/configs/movielens_100k.py \\
-      --out=experiments/results/streaming
+  python -m experiments.streaming --config=experiments/configs/movielens_100k.py
 
 A test window holds what is new to each user: pairs already trained on are taken out,
 and so are users whom no window has trained. Positives of all windows so far are neither
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import data, evaluation, training
+from drrl_jax.data.interactions import pair_keys
 from experiments import cli
 from experiments import study as study_lib
 from experiments.methods import DEFAULTS
@@ -44,7 +44,8 @@ def run(
       study: the base config and data with timestamps.
       out: folder of the results.
       windows: windows of time that are trained on, each tested on the next.
-      epochs: passes over each window.
+      epochs: passes over each window, in place of the config's; none is stopped early,
+        there being no validation.
       seeds: runs of each method.
       methods: keys of ``experiments.methods.METHODS``, or of the tables in ``settings``.
       settings: tables (.csv) of tuned settings; empty: ``experiments.methods.DEFAULTS``.
@@ -56,8 +57,10 @@ def run(
     of_users: dict[str, list[list[np.ndarray]]] = {name: [] for name in chosen}
     for name, changes in chosen.items():
         for seed in range(seeds):
-            config = study.configured({**changes, "seed": seed})
-            found = list(_follow(config, datasets, epochs, seed))
+            config = study.configured(
+                {**changes, "seed": seed, "training.epochs": epochs}
+            )
+            found = list(_follow(config, datasets, seed))
             of_users[name].append([values[monitor] for values in found])
             rows += [
                 {"method": name, "window": t + 1, "seed": seed}
@@ -70,7 +73,7 @@ def run(
 
 
 def _follow(
-    config: Any, datasets: list[data.Dataset], epochs: int, seed: int
+    config: Any, datasets: list[data.Dataset], seed: int
 ) -> Iterator[dict[str, np.ndarray]]:
     """Trains on window after window; each user's metrics on the one that follows."""
     params = None
@@ -80,7 +83,7 @@ def _follow(
         if params is not None:
             state = state._replace(params=params)
         epoch = training.jit_epoch(parts.epoch)
-        for _ in range(epochs):
+        for _ in range(config.training.epochs):
             # Another window, other negatives: the seed names the window too.
             key = jnp.asarray(seed * len(datasets) + t, jnp.uint32)
             state, _ = epoch(state, parts.data, key, {})
@@ -133,9 +136,9 @@ def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
     seen = everything.select([])
     found = []
     for train, test in data.prequential_windows(everything, windows):
-        train = train.select(~_among(train, seen, dataset.num_items))
+        train = train.select(~_among(train, seen))
         known = data.concatenate(seen, train)
-        new = np.isin(test.users, known.users) & ~_among(test, known, dataset.num_items)
+        new = np.isin(test.users, known.users) & ~_among(test, known)
         found.append(
             dataclasses.replace(
                 dataset,
@@ -149,14 +152,9 @@ def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
     return found
 
 
-def _among(
-    pairs: data.Interactions, others: data.Interactions, num_items: int
-) -> np.ndarray:
+def _among(pairs: data.Interactions, others: data.Interactions) -> np.ndarray:
     """True for each pair that the others have too."""
-    codes = (
-        part.users.astype(np.int64) * num_items + part.items for part in (pairs, others)
-    )
-    return np.isin(*codes)
+    return np.isin(pair_keys(pairs), pair_keys(others))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Study:
             parts = training.build(config, dataset or self.dataset)
             return parts, *training.fit(parts, progress=self.progress)
 
-        return self.keep(config, changes, labels, train, dataset_key)
+        return self.keep(config, changes, labels, train, dataset_key, dataset)
 
     def configured(self, changes: Mapping[str, Any]) -> config_dict.ConfigDict:
         """The base config with the changes made, and no baselines."""
@@ -90,6 +90,7 @@ class Study:
         labels: Mapping[str, Any],
         train: Callable[[], Trained],
         suffix: str = "",
+        dataset: data.Dataset | None = None,
     ) -> Row:
         """The row of a point, trained unless it was before.
 
@@ -99,12 +100,24 @@ class Study:
           labels: columns that name the point; not kept, so that studies may share it.
           train: what trains it; entries of its results under ``extra`` join the row.
           suffix: what else tells the point from others of this config.
+          dataset: data of this point, if not the study's.
+
+        Raises:
+          ValueError: if the point was trained on other data.
         """
         identity = config.to_json_best_effort(sort_keys=True) + suffix
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         path = self.workdir / "points" / f"{key}.json"
+        fingerprint = (dataset or self.dataset).fingerprint
         if path.exists():
-            return {**labels, **json.loads(path.read_text())}
+            row = json.loads(path.read_text())
+            if row.get("data", fingerprint) != fingerprint:
+                raise ValueError(
+                    f"{path} was trained on other data: its fingerprint is"
+                    f" {row['data']!r}, here it is {fingerprint!r}. Choose another"
+                    " --workdir, or delete that file."
+                )
+            return {**labels, **row}
         parts, state, results = train()
         users = training.evaluate_state(
             parts, state.params, parts.test_split, per_user=True
@@ -120,6 +133,7 @@ class Study:
             **results.get("extra", {}),
             "changes": json.dumps(dict(changes), sort_keys=True),
             "key": key,
+            "data": fingerprint,
         }
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(row) + "\n")

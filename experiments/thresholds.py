@@ -90,7 +90,7 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
-    cli.check_methods(methods, {**METHODS, **HELD, **known})
+    cli.check_names("methods", methods, {**METHODS, **HELD, **known})
     changed = {n: _changes(n, float(gamma), float(radius), known) for n in methods}
     points = [
         (

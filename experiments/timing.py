@@ -1,6 +1,6 @@
 """Time: per epoch and to convergence for each loss, and the solver's steps by epoch.
 
-  python -m experiments.timing --out=experiments/results/timing
+  python -m experiments.timing --config=experiments/configs/beauty.py
 
 Seconds are those of this machine and of whatever else it runs; the losses take turns,
 so the ratios to softmax are of one run. A run has converged at the epoch with the best
@@ -52,6 +52,7 @@ def run(
       gamma: order of the solver's steps.
       radius: their radius.
     """
+    cli.check_names("methods", methods, METHODS)
     runs: dict[str, Any] = {}
     for name in methods:
         parts = training.build(study.configured(METHODS[name]), study.dataset)

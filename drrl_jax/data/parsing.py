@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from drrl_jax._names import check_choice
 from drrl_jax.data.formats import Format, detect, named_format
 
 _DIGIT, _DOT, _BLANK, _NEWLINE = 1, 2, 3, 4
@@ -51,8 +52,7 @@ def parse(
       Traceback (most recent call last):
       ValueError: train.txt:2: expected 'user item' (2 fields), got 1 field in '0'.
     """
-    if ids not in ("auto", "integer", "string"):
-        raise ValueError(f"ids must be auto, integer or string; got {ids!r}.")
+    check_choice("ids", ids, ("auto", "integer", "string"))
     text = _plain(text)
     head = _head(text, where)
     if format == "auto":
@@ -152,9 +152,12 @@ def _parse_bulk(text: bytes, layout: Format) -> Columns | None:
         np.searchsorted(starts, np.flatnonzero(kind == _NEWLINE)), prepend=0
     )
     fields = fields[fields > 0]  # blank lines
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        numbers = np.fromstring(text, np.float64, sep=" ")
+    try:  # NumPy before 2.4 only warns, and returns what it read
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
+            numbers = np.fromstring(text, np.float64, sep=" ")
+    except (DeprecationWarning, ValueError):
+        return None
     if len(numbers) != len(starts):
         return None
     if layout.name == "adjacency":

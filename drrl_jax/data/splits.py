@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from drrl_jax._names import check_choice
 from drrl_jax.data import rng
 from drrl_jax.data.interactions import Interactions
 
@@ -197,15 +198,14 @@ def hold_out_validation(
       [[15, 1], [14, 2]]
     """
     _check_share("share", share)
+    check_choice("rule", rule, ("benchmark", "drrl"))
     degrees = np.bincount(train.users)
     # 0.1 · 30 is 3.0000000000000004: rounding first keeps the ceiling honest.
     amount = np.round(share * degrees, 9)
     if rule == "benchmark":
         held = np.maximum(np.floor(amount), 1)
-    elif rule == "drrl":
-        held = np.ceil(amount)
     else:
-        raise ValueError(f"rule must be 'benchmark' or 'drrl'; got {rule!r}.")
+        held = np.ceil(amount)
     held = np.minimum(held, np.maximum(degrees - 1, 0))
     out = _draw(train, held, seed, "validation")
     return train.select(~out), train.select(out)

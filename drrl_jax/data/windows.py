@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from drrl_jax._names import check_choice
 from drrl_jax.data.interactions import Interactions
 from drrl_jax.data.splits import time_order
 
@@ -47,16 +48,15 @@ def prequential_windows(
             f"num_windows must lie in [1, {len(data) - 1}] for {len(data)} "
             f"interactions; got {num_windows}."
         )
+    check_choice("by", by, ("count", "time"))
     order = time_order(data, seed)
     if by == "count":
         cuts = np.arange(num_windows + 2) * len(data) // (num_windows + 1)
-    elif by == "time":
+    else:
         times = data.timestamps[order]  # type: ignore[index]
         edges = np.linspace(times[0], times[-1], num_windows + 2)[1:-1]
         inner = np.searchsorted(times, edges, side="left")
         cuts = np.concatenate([[0], inner, [len(data)]])
-    else:
-        raise ValueError(f"by must be 'count' or 'time'; got {by!r}.")
     return [
         (
             data.select(order[cuts[0 if cumulative else t] : cuts[t + 1]]),

@@ -16,12 +16,14 @@ class Candidates(NamedTuple):
         masked (and all 0 in a row with nothing to use). [..., n]
       best: the largest used value of a row, 0 in a row with nothing to use. [...]
       used: the entries that count: not masked, of positive probability. [..., n]
+      some: the rows that have any. [...]
     """
 
     distance: Array
     probs: Array
     best: Array
     used: Array
+    some: Array
 
 
 def output_dtype(values: ArrayLike) -> jnp.dtype:
@@ -73,21 +75,23 @@ def candidates(
     if probs is None and where is None:
         used = jnp.ones(shape, bool)
         base = jnp.full(shape, 1 / shape[-1], dtype)
+        some = jnp.ones(shape[:-1], bool)
     else:
         base = jnp.ones((), dtype) if probs is None else jnp.asarray(probs, dtype)
         mask = True if where is None else jnp.asarray(where, bool)
         # Entries of zero probability can hold no weight: they are deleted as well.
         used = jnp.broadcast_to(mask & (base > 0), shape)
         base = jnp.where(used, base, 0)
-        total = jnp.sum(base, axis=-1, keepdims=True)
-        base = base / jnp.where(total > 0, total, 1)
+        total = jnp.sum(base, axis=-1)
+        some = total > 0
+        base = base / jnp.where(some, total, 1)[..., None]
     # Masked entries may hold anything, so they leave before any arithmetic.
     scores = jnp.where(used, scores, 0)
     best = jnp.max(scores, axis=-1, initial=-jnp.inf, where=used)
-    best = jnp.where(jnp.any(used, axis=-1), best, 0)
+    best = jnp.where(some, best, 0)
     top = lax.stop_gradient(best) if hold else best
     distance = jnp.where(used, top[..., None] - scores, 0)
-    return Candidates(distance, base, best, used)
+    return Candidates(distance, base, best, used, some)
 
 
 def rows(x: ArrayLike, name: str, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:

@@ -80,7 +80,7 @@ def dual(
     terms = scale[..., None] * jnp.where(over > 0, over, 0) + extra[..., None]
     terms = jnp.where(row.used, terms, 0)
     value = power_mean(terms, row.probs, kappa, whole_power(gamma)) + beta
-    value = jnp.where(jnp.any(row.used, axis=-1), value, 0)
+    value = jnp.where(row.some, value, 0)
     return value.astype(output_dtype(values))
 
 

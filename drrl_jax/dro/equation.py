@@ -55,12 +55,13 @@ class Root(NamedTuple):
 
     Attributes:
       tau: the temperature, in units of the row's range. [...]
-      edge: what the temperature does not resolve. [...]
+      edge: what the temperature does not resolve; ``None`` if it resolves all, as up
+        to order 2. [...]
       steps: evaluations of the budget. int32 [...]
     """
 
     tau: Array
-    edge: Edge
+    edge: Edge | None
     steps: Array
 
 

@@ -93,8 +93,7 @@ def worst_case_at_temperature(
         whole=whole,
     )
     weights = jnp.where(row.used, row.probs * at.powers / at.mass[..., None], 0)
-    some = jnp.any(row.used, axis=-1)
-    radius = lax.stop_gradient(jnp.where(some, jnp.maximum(at.divergence, 0), 0))
+    radius = lax.stop_gradient(jnp.where(row.some, jnp.maximum(at.divergence, 0), 0))
     # The value needs no derivative of where distances are measured from.
     held = candidates(values, probs, where, hold=True)
     held = held._replace(best=lax.stop_gradient(held.best))

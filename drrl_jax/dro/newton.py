@@ -125,6 +125,8 @@ def _fast(row: Rows, form: Form) -> Budget:
     if form.uniform:
         distance = jnp.where(row.probs > 0, distance, jnp.inf)
         share = jnp.max(row.probs, axis=-1, keepdims=True)
+        # A row with nothing to use: whatever it solves, its logarithms are finite.
+        share = jnp.where(share > 0, share, 1)
 
     def budget(tau: Array) -> tuple[Array, Array]:
         return whole_budget(distance * (1 / tau)[..., None], share, row.kappa, whole)

@@ -1,6 +1,7 @@
 """The temperature at which the tilted distribution has exhausted the radius."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +36,9 @@ def starting_point(row: Rows, active: Array, form: Form) -> Array:
     stride = width // _SAMPLE
     if form.whole is None or stride < 4:
         return first_guess(row)
-    distance = row.distance[..., ::stride].at[..., 0].set(0)
-    probs = row.probs[..., ::stride]
+    chosen = slice(None, stride * _SAMPLE, stride)
+    distance = row.distance[..., chosen].at[..., 0].set(0)
+    probs = row.probs[..., chosen]
     # The best score may be one that a mask had removed from the sample's first place.
     least = jnp.max(probs, axis=-1)
     probs = probs.at[..., 0].set(jnp.maximum(probs[..., 0], least))
@@ -94,8 +96,7 @@ def solve_rows(row: Rows, guess: Array, active: Array, form: Form) -> Root:
             row, guess, active, MAX_STEPS, form, fast=True
         )
         tau, _, more = newton.solve(row, tau, failed, MAX_STEPS, form)
-        edge = Edge(jnp.full_like(tau, -1), jnp.zeros_like(tau))
-        return Root(tau, edge, steps + more)
+        return Root(tau, None, steps + more)
     tau, failed, steps = newton.solve(row, guess, active, MAX_STEPS, form)
     root = staircase.solve(row, tau, failed, MAX_STEPS)
     return root._replace(steps=steps + root.steps)
@@ -110,26 +111,31 @@ def budget_root(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     """
     root = solve(jax.tree.map(lax.stop_gradient, row), guess, active, form)
     root = jax.tree.map(lax.stop_gradient, root)
-    tied = (row.distance == root.edge.score[..., None]) & (row.probs > 0)
-    at_score = active & jnp.any(tied, axis=-1) & (root.edge.share > 0)
 
-    def parts(unknown: Array) -> tuple[Array, Edge]:
+    def implicit(found: Array, point: Callable[[Array], tuple]) -> Array:
+        def residual(unknown: Array) -> Array:
+            gap = tilt_at(row, *point(unknown), form.whole).divergence - row.radius
+            return jnp.where(active, gap, unknown)
+
+        def tangent(linear, y: Array) -> Array:
+            rate = linear(jnp.ones_like(y))
+            some = jnp.abs(rate) > 0
+            return jnp.where(some, y / jnp.where(some, rate, 1), 0)
+
+        return lax.custom_root(residual, found, lambda _, start: start, tangent)
+
+    edge = root.edge
+    if edge is None:
+        return root._replace(tau=implicit(root.tau, lambda tau: (tau, None)))
+    tied = (row.distance == edge.score[..., None]) & (row.probs > 0)
+    at_score = active & jnp.any(tied, axis=-1) & (edge.share > 0)
+
+    def point(unknown: Array) -> tuple[Array, Edge]:
         score = jnp.max(jnp.where(tied, row.distance, 0), axis=-1)
-        share = jnp.where(at_score, unknown, root.edge.share)
-        point = point_of(score, jnp.where(at_score, share, 0.5), row.kappa)
-        tau = jnp.where(at_score, row.kappa * point, unknown)
-        return tau, root.edge._replace(share=share)
+        share = jnp.where(at_score, unknown, edge.share)
+        threshold = point_of(score, jnp.where(at_score, share, 0.5), row.kappa)
+        tau = jnp.where(at_score, row.kappa * threshold, unknown)
+        return tau, edge._replace(share=share)
 
-    def residual(unknown: Array) -> Array:
-        gap = tilt_at(row, *parts(unknown), form.whole).divergence - row.radius
-        return jnp.where(active, gap, unknown)
-
-    def tangent(linear, y: Array) -> Array:
-        rate = linear(jnp.ones_like(y))
-        some = jnp.abs(rate) > 0
-        return jnp.where(some, y / jnp.where(some, rate, 1), 0)
-
-    found = jnp.where(at_score, root.edge.share, root.tau)
-    found = lax.custom_root(residual, found, lambda _, start: start, tangent)
-    tau, edge = parts(found)
-    return Root(tau, edge, root.steps)
+    found = implicit(jnp.where(at_score, edge.share, root.tau), point)
+    return Root(*point(found), root.steps)

@@ -85,7 +85,7 @@ def dual_value(
     log_m = log_mean(powers, row.probs, is_mild(row.distance, tau))
     growth = exp_power(jnp.where(some, eta + log_m, 0), kappa)
     # A row with nothing to use has value 0, its radius notwithstanding.
-    return row.best + jnp.where(some & jnp.any(row.used, axis=-1), tau * growth, 0)
+    return row.best + jnp.where(some & row.some, tau * growth, 0)
 
 
 def is_mild(distance: Array, temperature: Array) -> Array:

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from drrl_jax.dro.sums import row_sums
+
 
 class Tilt(NamedTuple):
     """The tilted distribution of rows at a temperature, and its budget.
@@ -233,14 +235,19 @@ def whole_budget(
 
     Args:
       x: distances over temperature, infinite for deleted entries. [..., n]
-      share: base probabilities. [..., n] or [..., 1]
+      share: base probabilities, or one that all entries have which are not deleted.
+        [..., n] or [..., 1]
       kappa: ``1 / (whole + 1)`` for every row. [...]
       whole: n.
     """
     r = jnp.maximum(1 - kappa[..., None] * x, 0)
-    below = share * (lax.integer_pow(r, whole - 1) if whole > 1 else jnp.sign(r))
-    sums = [jnp.sum(below * lax.integer_pow(r, i), axis=-1) for i in range(3)]
+    below = lax.integer_pow(r, whole - 1) if whole > 1 else jnp.sign(r)
+    uniform = share.shape[-1] < x.shape[-1]
+    if not uniform:
+        below = share * below
+    sums = row_sums(below, below * r, below * (r * r))
     less, mass, more = (jnp.where(s > 0, s, 1) for s in sums)
-    divergence = whole * jnp.log(more / mass) - jnp.log(mass)
+    log_mass = jnp.log(share[..., 0] * mass if uniform else mass)
+    divergence = whole * jnp.log(more / mass) - log_mass
     slope = (1 - kappa) / kappa**2 * (mass / more - less / mass)
     return divergence, slope

@@ -71,8 +71,8 @@ def worst_case(
     half the time.
 
     The value is within 1e-5 of the optimum, in units of the row's range, and the
-    divergence of the weights within 1e-4 of the radius in float32 in float64
-    1e-10 at orders up to 2 and about 1e-5 above, where scores enter in jumps.
+    divergence of the weights within 1e-4 of the radius in float32; in float64 both are
+    within 1e-10 at orders up to 2 and about 1e-5 above, where scores enter in jumps.
 
     Everything is differentiable in ``values``, ``gamma``, ``radius`` and ``probs``, to
     second order: the value by the envelope theorem, the rest by the implicit function

@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
 from drrl_jax.losses.rows import as_float
-from drrl_jax.scores import catalogue_scores, wide_type
+from drrl_jax.scores import all_but, catalogue_scores, wide_type
 
 # Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
 BLOCK_ENTRIES = 1 << 20
@@ -162,22 +162,12 @@ def _block_value(loss, static, rows, product, weights, exclude):
     values = LOSSES[loss](
         pos_scores,
         product,
-        where=_keep(exclude, product.shape),
+        where=all_but(exclude, product.shape[1]),
         reduce_fn=None,
         **dict(static),
         **traced,
     )
     return jnp.sum(weights * values.astype(weights.dtype))
-
-
-def _keep(exclude: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """True but in the excluded columns: one flat scatter of scalars."""
-    count, num_items = shape
-    inside = (exclude >= 0) & (exclude < num_items)
-    rows = jnp.arange(count, dtype=exclude.dtype)[:, None]
-    flat = jnp.where(inside, rows * num_items + exclude, count * num_items)
-    keep = jnp.ones((count * num_items,), bool)
-    return keep.at[flat.reshape(-1)].set(False, mode="drop").reshape(shape)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -238,6 +228,8 @@ ROW_LOSSES = (
     "drrl_matched",
     "psl",
     "bpr",
+    "bce",
+    "mse",
     "bsl",
     "sl_at_k",
     "drrl_at_k",

@@ -50,14 +50,19 @@ class Backbone(nn.Module):
         """Row-wise map of item embeddings ``[..., dim]``; the identity by default."""
         return rows
 
-    def pair_scores(self, user_rows: jax.Array, item_rows: jax.Array) -> Any:
+    @property
+    def scores_pairs(self) -> bool:
+        """Whether `pair_scores` scores; else inner products or cosines of rows do."""
+        return type(self).pair_scores is not Backbone.pair_scores
+
+    def pair_scores(self, user_rows: jax.Array, item_rows: jax.Array) -> jax.Array:
         """Scores of (user, item) rows whose leading shapes broadcast, ``[...]``.
 
-        ``None``, the default, says that scores are inner products or cosines of what
-        the towers return; then no pair is ever looked at one by one.
+        A backbone that overrides this scores every pair by it. By default scores are
+        inner products or cosines of what the towers return, and no pair is ever looked
+        at one by one.
         """
-        del user_rows, item_rows
-        return None
+        raise NotImplementedError
 
     def auxiliary_loss(
         self,

@@ -24,6 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drrl_jax._names import check_choice
+
 Method = Literal["auto", "gather", "dense"]
 
 # Chunk widths to choose from and the cost of writing one row of a level, in gathered
@@ -110,8 +112,7 @@ def make_graph(
                 f"{name} must be in [0, {size}); got {ids.min()} .. {ids.max()}."
             )
     users, items = np.divmod(np.unique(users * num_items + items), num_items)
-    if method not in ("auto", "gather", "dense"):
-        raise ValueError(f"method must be auto, gather or dense; got {method!r}.")
+    check_choice("method", method, ("auto", "gather", "dense"))
     if method == "auto":
         dense = len(users) > _DENSE_DENSITY * num_users * num_items
         method = "dense" if dense else "gather"

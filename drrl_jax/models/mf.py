@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 
-from drrl_jax._names import nearest
+from drrl_jax._names import check_choice
 from drrl_jax.models.base import Backbone, Tables
 
 # By name: of a scale, or of none.
@@ -42,11 +42,7 @@ def initialiser_of(name: str, scale: float | None) -> Any:
       >>> bool(abs(table).max() < 0.5), bool(table.min() < -0.4 < 0.4 < table.max())
       (True, True)
     """
-    if name not in INITIALISERS:
-        raise ValueError(
-            f"initialiser must be one of {', '.join(INITIALISERS)}; got {name!r}."
-            f"{nearest(name, INITIALISERS)}"
-        )
+    check_choice("initialiser", name, INITIALISERS)
     if scale is not None and not scale > 0:
         raise ValueError(f"init_scale must be greater than 0; got {scale!r}.")
     if name == "auto":

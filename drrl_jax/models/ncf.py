@@ -1,11 +1,12 @@
 """Neural collaborative filtering: MLP towers, or NeuMF's scoring of pairs."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from drrl_jax._names import check_choice
 from drrl_jax.models.mf import MF
 
 Scoring = Literal["towers", "neumf"]
@@ -61,20 +62,25 @@ class NCF(MF):
             self.pair_layers = [nn.Dense(width) for width in self.hidden[1:]]
             self.output = nn.Dense(1, use_bias=False)
         else:
-            raise ValueError(f"scoring must be towers or neumf; got {self.scoring!r}.")
+            check_choice("scoring", self.scoring, get_args(Scoring))
 
     def user_tower(self, rows: jax.Array) -> jax.Array:
         """Residual MLP of user rows (identity under ``"neumf"``)."""
-        return rows if self.scoring == "neumf" else _residual(self.user_layers, rows)
+        return rows if self.scores_pairs else _residual(self.user_layers, rows)
 
     def item_tower(self, rows: jax.Array) -> jax.Array:
         """Residual MLP of item rows (identity under ``"neumf"``)."""
-        return rows if self.scoring == "neumf" else _residual(self.item_layers, rows)
+        return rows if self.scores_pairs else _residual(self.item_layers, rows)
 
-    def pair_scores(self, user_rows: jax.Array, item_rows: jax.Array) -> Any:
-        """NeuMF's scores of broadcasting rows, ``[...]``; ``None`` for towers."""
-        if self.scoring != "neumf":
-            return None
+    @property
+    def scores_pairs(self) -> bool:
+        """Whether pairs are scored, as NeuMF does."""
+        return self.scoring == "neumf"
+
+    def pair_scores(self, user_rows: jax.Array, item_rows: jax.Array) -> jax.Array:
+        """NeuMF's scores of broadcasting rows, ``[...]``; towers have none."""
+        if not self.scores_pairs:
+            return super().pair_scores(user_rows, item_rows)
         user_gmf, user_mlp = jnp.split(user_rows, 2, axis=-1)
         item_gmf, item_mlp = jnp.split(item_rows, 2, axis=-1)
         hidden = nn.relu(self.first_user(user_mlp) + self.first_item(item_mlp))
@@ -85,7 +91,7 @@ class NCF(MF):
     def __call__(self, graph: Any = None) -> tuple[jax.Array, jax.Array]:
         """Final embeddings of all users and all items (also what ``init`` runs)."""
         users, items = super().__call__(graph)
-        if self.is_initializing():
+        if self.is_initializing() and self.scores_pairs:
             self.pair_scores(users[:1], items[:1])
         return users, items
 

@@ -17,7 +17,6 @@ from drrl_jax.training.validation import validate
 EXPECTED_ERRORS = (
     ValueError,
     FileNotFoundError,
-    AttributeError,
     NonFiniteLossError,
     CheckpointError,
 )

@@ -34,7 +34,7 @@ from drrl_jax.training.build import Parts
 from drrl_jax.training.epoch import shuffled, stream
 from drrl_jax.training.optimiser import make_optimiser
 from drrl_jax.training.sampling import Sampling, draw_batch
-from drrl_jax.training.state import DeviceData, TrainState
+from drrl_jax.training.state import DeviceData, Stream, TrainState
 
 CRITERIA = ("softmax", "bpr", "psl")
 LEAST, MOST = -5.0, 5.0  # of the logit: orders from 1.007 to 149
@@ -96,7 +96,7 @@ def learn_order(
 
     Raises:
       ValueError: for a run without an order to learn, without validation interactions or
-        with a sparse optimiser, and for numbers out of range.
+        with a sparse optimiser, and for groups and numbers out of range.
     """
     choice("criterion", criterion, CRITERIA)
     if parts.objective.mode not in ("solved", "row"):
@@ -116,6 +116,7 @@ def learn_order(
             "start must be above 1 and inner_steps at least 1; got"
             f" {start!r} and {inner_steps!r}."
         )
+    groups = _checked_groups(groups, parts.dataset.num_users)
     rule = make_optimiser(parts.config, parts.steps_per_epoch, eps_root=EPS_ROOT)
     logits = jnp.full((int(groups.max()) + 1,), np.log(start - 1), jnp.float32)
     both = optax.GradientTransformation(
@@ -132,6 +133,18 @@ def learn_order(
         extra_params={"order": logits},
         epoch=_make_epoch(parts, lookahead, optax.adam(rate), inner_steps),
     )
+
+
+def _checked_groups(groups: np.ndarray, num_users: int) -> np.ndarray:
+    groups = np.asarray(groups)
+    whole = np.issubdtype(groups.dtype, np.integer)
+    if groups.shape != (num_users,) or not whole or groups.min() < 0:
+        least = groups.min() if groups.size else "none"
+        raise ValueError(
+            f"groups must be whole numbers from 0, [num_users], ({num_users},); got"
+            f" {groups.dtype} {groups.shape} from {least}."
+        )
+    return groups
 
 
 Lookahead = Callable[..., tuple[jax.Array, tuple[TrainState, jax.Array]]]
@@ -155,7 +168,9 @@ def make_lookahead(
     measured = Sampling(sampling.batch_size, sampling.negatives or 1024)
 
     def one_step(logits, state: TrainState, data: DeviceData, seed, rows):
-        negative_key, model_key = jax.random.split(stream(seed, 1, state.step))
+        negative_key, model_key = jax.random.split(
+            stream(seed, Stream.STEP, state.step)
+        )
         batch = draw_batch(negative_key, data, rows, sampling)
         own = {"gamma": order_of(logits)[of_user[batch.users]]}
         params, opt_state = state.params, state.opt_state
@@ -172,7 +187,7 @@ def make_lookahead(
         ), loss
 
     def lookahead(logits, state: TrainState, data, seed, rows, outer: bool = True):
-        key = stream(seed, 3, state.step)
+        key = stream(seed, Stream.LOOKAHEAD, state.step)
         state, step_losses = jax.lax.scan(
             lambda state, rows: one_step(logits, state, data, seed, rows), state, rows
         )

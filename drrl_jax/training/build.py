@@ -18,7 +18,7 @@ from drrl_jax.training.objective import QUANTILE_LOSSES, Objective
 from drrl_jax.training.optimiser import auxiliary_form, make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.source import source_arguments
-from drrl_jax.training.state import DeviceData, TrainState
+from drrl_jax.training.state import DeviceData, Stream, TrainState, start_of_stream
 from drrl_jax.training.validation import validate
 
 
@@ -215,17 +215,12 @@ def make_objective(
 ) -> Objective:
     """Binds the config's loss, with defaults filled in and the weight derived."""
     loss, mode = config.loss, config_lib.threshold_mode(config)
-    name = loss.name
-    if name == "drrl" and mode in ("learned", "user"):
-        name = "drrl_dual"
-    hyper = dict(config_lib.DRRL_DEFAULTS.get(loss.name, {}))
-    hyper |= {
-        key: loss[key]
-        for key in {*config_lib.hyperparameters(name), "radius", "weight"}
-        if loss.get(key) is not None
-    }
+    name = config_lib.effective_loss(loss.name, mode)
+    takes = config_lib.taken(loss.name, mode)
+    hyper = {} if mode is None else config_lib.defaults(loss.name)
+    hyper |= {key: loss[key] for key in takes if loss.get(key) is not None}
     radius = 0.0
-    if mode is not None:
+    if config_lib.has_budget(mode):
         # One budget, two names: whichever the user set wins over the default's.
         gamma = hyper["gamma"]
         if loss.weight is not None:
@@ -235,9 +230,6 @@ def make_objective(
         if "radius" not in hyper:
             hyper["radius"] = float(dro.radius_from_weight(hyper["weight"], gamma))
         radius = hyper["radius"]
-    takes = config_lib.hyperparameters(name)
-    if mode == "user" and name == "drrl_tempered":
-        takes = {key: value for key, value in takes.items() if key != "temperature"}
     route = config.training.route
     if route == "auto":
         route = scores.choose_route(
@@ -250,7 +242,11 @@ def make_objective(
     return Objective(
         model=model,
         loss_name=name,
-        hyperparameters={key: hyper[key] for key in takes if key in hyper},
+        hyperparameters={
+            key: hyper[key]
+            for key in config_lib.hyperparameters(name)
+            if key in takes and key in hyper
+        },
         mode=mode,
         radius=radius,
         similarity=config_lib.similarity(config),
@@ -264,7 +260,7 @@ def make_objective(
 def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
     """Parameters, auxiliary variables and optimiser state; jit- and vmap-safe in seed."""
     objective, config = parts.objective, parts.config
-    model_key, extra_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
+    model_key, extra_key = jax.random.split(start_of_stream(seed, Stream.START))
     variables = objective.model.init(model_key, parts.data.graph)
     params: dict[str, Any] = {"model": variables, **parts.extra_params}
     per_user: dict[str, jax.Array] = {}

@@ -19,12 +19,6 @@ DRRL_MODES = {
     "drrl_dual": ("learned", "user"),
     "drrl_tempered": ("row", "user"),
 }
-# What a loss of the DrRL family takes where the config sets nothing.
-DRRL_DEFAULTS = {
-    "drrl": {"gamma": 1.5, "radius": 1.0},
-    "drrl_dual": {"gamma": 2.0, "weight": 2.0, "epsilon": 0.0, "margin": 1.0},
-    "drrl_tempered": {"gamma": 1.5, "temperature": 0.3, "radius": 1.0},
-}
 DOT_PRODUCT_LOSSES = frozenset({"bpr", "bce", "mse"})
 PROTOCOLS = ("strict", "benchmark", "drrl")
 
@@ -120,6 +114,56 @@ def hyperparameters(loss_name: str) -> dict[str, inspect.Parameter]:
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and name not in SUPPLIED
     }
+
+
+def effective_loss(loss_name: str, mode: str | None) -> str:
+    """The loss function that a loss is in a threshold mode.
+
+    Example:
+      >>> effective_loss("drrl", "solved"), effective_loss("drrl", "learned")
+      ('drrl', 'drrl_dual')
+    """
+    held = loss_name == "drrl" and mode in ("learned", "user")
+    return "drrl_dual" if held else loss_name
+
+
+def has_budget(mode: str | None) -> bool:
+    """Whether a threshold mode takes the size of its ball, as a radius or a weight."""
+    return mode in ("solved", "learned", "user")
+
+
+def taken(
+    loss_name: str, mode: str | None = None
+) -> dict[str, inspect.Parameter | None]:
+    """Hyperparameters that something reads where a loss runs in a threshold mode.
+
+    Returns:
+      The parameters by name; ``None`` for the second name of a ball's size.
+
+    Example:
+      >>> sorted(taken("drrl_tempered", "row")), sorted(taken("drrl_tempered", "user"))
+      (['gamma', 'temperature'], ['gamma', 'radius', 'weight'])
+    """
+    found: dict[str, inspect.Parameter | None] = {
+        **hyperparameters(effective_loss(loss_name, mode))
+    }
+    if has_budget(mode):
+        found = {"radius": None, "weight": None} | found
+        if loss_name == "drrl_tempered":  # the temperature is solved for the radius
+            del found["temperature"]
+    return found
+
+
+def defaults(loss_name: str) -> dict[str, Any]:
+    """What a loss of the DrRL family takes where the config sets nothing.
+
+    Example:
+      >>> defaults("drrl_tempered")
+      {'gamma': 1.5, 'temperature': 0.3, 'radius': 1.0}
+    """
+    own = {name: p.default for name, p in hyperparameters(loss_name).items()}
+    # A temperature a user is solved for the radius, which the loss does not take.
+    return own | ({"radius": 1.0} if loss_name == "drrl_tempered" else {})
 
 
 def model_options(model_name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One epoch: a single jitted, donated ``lax.scan`` over data that lies on the device."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
@@ -16,7 +17,7 @@ from drrl_jax.training.optimiser import (
 from drrl_jax.training.refresh import refresh
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.sparse import sparse_step
-from drrl_jax.training.state import DeviceData, TrainState
+from drrl_jax.training.state import DeviceData, Stream, TrainState, start_of_stream
 
 
 def steps_per_epoch(num_interactions: int, batch_size: int) -> int:
@@ -24,9 +25,9 @@ def steps_per_epoch(num_interactions: int, batch_size: int) -> int:
     return -(-num_interactions // batch_size)
 
 
-def stream(seed: jax.Array, number: int, step: jax.Array) -> jax.Array:
-    """The key of a step in one of a run's streams: 0 shuffles, 1 draws and scores."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), step)
+def stream(seed: jax.Array, number: Stream, step: jax.Array) -> jax.Array:
+    """The key of a step in one of a run's streams of randomness."""
+    return jax.random.fold_in(start_of_stream(seed, number), step)
 
 
 def shuffled(seed: jax.Array, step: jax.Array, count: int, size: int) -> jax.Array:
@@ -34,7 +35,9 @@ def shuffled(seed: jax.Array, step: jax.Array, count: int, size: int) -> jax.Arr
 
     A permutation of ``0 … count - 1``; the last step is padded with ``count``.
     """
-    order = jax.random.permutation(stream(seed, 0, step), count).astype(jnp.int32)
+    order = jax.random.permutation(stream(seed, Stream.SHUFFLE, step), count).astype(
+        jnp.int32
+    )
     steps = steps_per_epoch(count, size)
     padding = jnp.full((steps * size - count,), count, jnp.int32)
     return jnp.concatenate([order, padding]).reshape(steps, size)
@@ -82,7 +85,9 @@ def make_epoch(
         order = shuffled(seed, state.step, num_interactions, sampling.batch_size)
 
         def step(state: TrainState, rows: jax.Array):
-            negative_key, model_key = jax.random.split(stream(seed, 1, state.step))
+            negative_key, model_key = jax.random.split(
+                stream(seed, Stream.STEP, state.step)
+            )
             per_user = state.per_user
             if per_user:
                 per_user = jax.lax.cond(
@@ -130,6 +135,11 @@ def make_epoch(
     return epoch
 
 
+@functools.lru_cache(maxsize=1)
 def jit_epoch(epoch: EpochFunction) -> EpochFunction:
-    """Compiled with its state donated: the old state's buffers are reused."""
+    """Compiled with its state donated: the old state's buffers are reused.
+
+    The last one is kept: what traces an epoch to check it, and what runs it then, trace
+    it once.
+    """
     return jax.jit(epoch, donate_argnums=0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from drrl_jax import dro
 from drrl_jax.training.build import Parts
-from drrl_jax.training.config import DRRL_DEFAULTS, hyperparameters
+from drrl_jax.training.config import defaults, has_budget, taken
 from drrl_jax.training.state import TrainState
 
 
@@ -32,26 +32,19 @@ class Grid(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[setting], self.states)
 
 
-_BUDGETED = ("learned", "user")  # modes in which radius and weight go together
-
-
 def _check_names(parts: Parts, overrides: Mapping[str, Any]) -> None:
     """Refuses names that no part of a step would read."""
-    objective = parts.objective
-    taken = {
+    loss_name, mode = parts.config.loss.name, parts.objective.mode
+    numeric = {
         name
-        for name, parameter in hyperparameters(objective.loss_name).items()
-        if not isinstance(parameter.default, bool | str)
+        for name, parameter in taken(loss_name, mode).items()
+        if parameter is None or not isinstance(parameter.default, bool | str)
     }
-    if objective.mode in _BUDGETED:
-        taken |= {"radius", "weight"}
-        if objective.loss_name == "drrl_tempered":
-            taken -= {"temperature"}  # what the budget is solved for
     for name in overrides:
-        if name not in {*taken, "learning_rate"}:
+        if name not in {*numeric, "learning_rate"}:
             raise ValueError(
                 "overrides must be learning_rate or hyperparameters of"
-                f" {objective.loss_name!r}, which are {', '.join(sorted(taken))};"
+                f" {loss_name!r}, which are {', '.join(sorted(numeric))};"
                 f" got {name!r}."
             )
     if "radius" in overrides and "weight" in overrides:
@@ -61,18 +54,17 @@ def _check_names(parts: Parts, overrides: Mapping[str, Any]) -> None:
 
 
 def _with_budget(parts: Parts, traced: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Radius and weight of every setting where thresholds are learned or per user.
+    """Radius and weight of every setting where a ball has a size.
 
     Whichever of the two is not overridden follows from the other and the order, as it
     does in ``build``, where the config holds the one that it sets.
     """
     objective, loss = parts.objective, parts.config.loss
-    if objective.mode not in _BUDGETED or not (
-        {"gamma", "radius", "weight"} & set(traced)
-    ):
+    changed = {"gamma", "radius", "weight"} & set(traced)
+    if not has_budget(objective.mode) or not changed:
         return traced
     gamma = traced.get("gamma", objective.hyperparameters["gamma"])
-    default = DRRL_DEFAULTS[loss.name].get("weight") if loss.radius is None else None
+    default = defaults(loss.name).get("weight") if loss.radius is None else None
     weight: Any = traced.get("weight", default if loss.weight is None else loss.weight)
     radius: Any = traced.get("radius")
     if radius is None and weight is not None:

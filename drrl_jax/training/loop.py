@@ -72,10 +72,17 @@ def run(
     parts = build(config, dataset)
     if workdir is not None:
         # Claimed only now: a path that was mistyped once must not own the folder, nor a
-        # model that refuses its options, which it does while it is traced.
-        jax.eval_shape(parts.init)
+        # model or a loss that refuses its options, which it does while it is traced.
+        _trace(parts)
         claim_workdir(workdir, json.loads(config.to_json_best_effort()))
     return fit(parts, workdir, progress=progress)[1]
+
+
+def _trace(parts: Parts) -> None:
+    """Traces the start and an epoch, of which nothing is computed."""
+    seed = jnp.asarray(parts.config.seed, jnp.uint32)
+    state = jax.eval_shape(parts.init)
+    jax.eval_shape(jit_epoch(parts.epoch), state, parts.data, seed, {})
 
 
 def finished(

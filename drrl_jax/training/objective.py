@@ -43,13 +43,20 @@ class Batch(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Scores of a batch, and the rows that they came from."""
+    """Scores of a batch, and what else its loss takes.
+
+    Attributes:
+      positive: ``[batch]``.
+      negative: ``[batch, negatives]``.
+      where: negatives to use, ``[batch, negatives]``, or ``None`` for all.
+      tables: the backbone's tables in this step.
+      squared_norms: of a row's embeddings together, ``[batch]``; right only where the
+        objective has a ``batch_regulariser``.
+    """
 
     positive: jax.Array
     negative: jax.Array
     where: jax.Array | None
-    users: jax.Array
-    items: jax.Array
     tables: Any
     squared_norms: jax.Array
 
@@ -184,8 +191,9 @@ class Objective:
             ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
             items = self._apply(params, tables.items[ids], method="item_tower")
             squared = jnp.sum(jnp.square(items), axis=-1)
-            both = self._apply(params, users[:, None], items, method="pair_scores")
-            if both is None:
+            if self.pairwise:
+                both = self._apply(params, users[:, None], items, method="pair_scores")
+            else:
                 both = jnp.einsum(
                     "bd,bnd->bn",
                     self._prepare(users),
@@ -194,11 +202,9 @@ class Objective:
                 )
             positive, negative, where = both[:, 0], both[:, 1:], batch.where
             squared = squared.sum(axis=1)
-            positives = items[:, 0]
         else:
             items = self._apply(params, tables.items, method="item_tower")
             ready = self._prepare(users), self._prepare(items)
-            positives = items[batch.items]
             norms = jnp.sum(jnp.square(items), axis=-1)
             if batch.negatives is None:
                 negative = scores.catalogue_scores(*ready)
@@ -218,7 +224,7 @@ class Objective:
                     norms[ids].sum(axis=1) if self.batch_regulariser else norms[:1]
                 )
         squared = squared + jnp.sum(jnp.square(users), axis=-1)
-        return Scored(positive, negative, where, users, positives, tables, squared)
+        return Scored(positive, negative, where, tables, squared)
 
     def _score_pool(self, params, tables, users, batch: Batch) -> Scored:
         """Scores against negatives that the rows share: one small product."""
@@ -238,9 +244,7 @@ class Objective:
         # The pool is in the batch once, not once a row.
         squared = norms[:rows] + jnp.sum(norms[rows:]) / rows
         squared = squared + jnp.sum(jnp.square(users), axis=-1)
-        return Scored(
-            positive, negative, batch.where, users, items[:rows], tables, squared
-        )
+        return Scored(positive, negative, batch.where, tables, squared)
 
     def _rows_first(self, negatives: jax.Array) -> bool:
         """Whether to fetch raw rows and prepare those, not the whole table."""
@@ -252,7 +256,7 @@ class Objective:
     @property
     def pairwise(self) -> bool:
         """Whether the backbone scores pairs by itself (NeuMF), not by inner products."""
-        return getattr(self.model, "scoring", "towers") == "neumf"
+        return self.model.scores_pairs
 
     def pair_block(self, inputs: tuple, users: jax.Array) -> jax.Array:
         """Scores of all items for a block of users, for backbones that score pairs.

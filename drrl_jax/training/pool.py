@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import data as data_lib
+from drrl_jax import scores
 from drrl_jax.data.negatives import random_below
 from drrl_jax.training.objective import Batch
 from drrl_jax.training.state import DeviceData, positives_of
@@ -145,12 +146,7 @@ def pool_mask(
     place = place.at[pool].set(jnp.arange(size, dtype=jnp.int32))
     seen = positives_of(positives, users, width)
     column = jnp.where(seen >= 0, place[seen], -1)
-    # One flat scatter of scalars; what is not in the pool is dropped.
-    rows = jnp.arange(len(users), dtype=jnp.int32)[:, None]
-    flat = jnp.where(column >= 0, rows * size + column, len(users) * size)
-    mask = jnp.ones((len(users) * size,), bool)
-    mask = mask.at[flat.reshape(-1)].set(False, mode="drop")
-    mask = mask.reshape(len(users), size)
+    mask = scores.all_but(column, size)
     # Mapped, since XLA repeats a plain gather within each reader of the mask: a quarter
     # of a step at 40,000 items.
     column_of = place[pool]

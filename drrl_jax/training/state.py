@@ -1,11 +1,13 @@
 """What a run carries from step to step, and how it starts."""
 
+import enum
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from drrl_jax import scores
 from drrl_jax.data import Csr
 
 
@@ -48,6 +50,20 @@ class DeviceData(NamedTuple):
     marked: Csr | None = None
 
 
+class Stream(enum.IntEnum):
+    """Streams of randomness of a run: none reads another's keys."""
+
+    SHUFFLE = 0  # the order of an epoch's interactions
+    STEP = 1  # negatives, noise and dropout of a step
+    START = 2  # the parameters
+    LOOKAHEAD = 3  # validation rows of a learned order (bilevel.py)
+
+
+def start_of_stream(seed: int | jax.Array, number: Stream) -> jax.Array:
+    """The key that a stream of a run begins with."""
+    return jax.random.fold_in(jax.random.key(seed), int(number))
+
+
 def positives_of(positives: Csr, users: jax.Array, width: int) -> jax.Array:
     """The training positives of each row's user, padded by -1.
 
@@ -79,10 +95,4 @@ def catalogue_mask(
     Returns:
       ``bool [b, num_items]``.
     """
-    items = positives_of(positives, users, width)
-    # One flat scatter of scalars; the padding writes out of bounds and is dropped.
-    rows = jnp.arange(users.shape[0], dtype=items.dtype)[:, None]
-    flat = jnp.where(items >= 0, rows * num_items + items, users.shape[0] * num_items)
-    mask = jnp.ones((users.shape[0] * num_items,), bool)
-    mask = mask.at[flat.reshape(-1)].set(False, mode="drop")
-    return mask.reshape(users.shape[0], num_items)
+    return scores.all_but(positives_of(positives, users, width), num_items)

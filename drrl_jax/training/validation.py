@@ -12,10 +12,10 @@ from drrl_jax.training.config import (
     PROTOCOLS,
     at_least,
     hyperparameter_types,
-    hyperparameters,
     model_option_types,
     model_options,
     num_negatives,
+    taken,
     threshold_mode,
 )
 from drrl_jax.training.optimiser import (
@@ -231,13 +231,7 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
         )
     if mode is not None:
         choice("loss.threshold_mode", mode, DRRL_MODES[loss.name])
-    takes = set(hyperparameters(loss.name))
-    if mode is not None:
-        takes |= {"gamma", "radius", "weight", "epsilon", "margin"}
-        if mode not in ("learned",):
-            takes -= set() if mode == "user" else {"epsilon", "margin"}
-        if loss.name == "drrl_tempered" and mode == "row":
-            takes -= {"radius", "weight"}
+    takes = taken(loss.name, mode)
     for name, _ in hyperparameter_types():
         if loss[name] is not None and name not in takes:
             raise ValueError(

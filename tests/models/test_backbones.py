@@ -59,8 +59,10 @@ def test_contract_of_a_backbone(name, hyper):
         )
         rows = model.apply(variables, tables.users[ids], method="user_tower")
         other = model.apply(variables, tables.items[positives], method="item_tower")
-        pairs = model.apply(variables, rows, other, method="pair_scores")
-        scores = jnp.sum(rows * other, -1) if pairs is None else pairs
+        if model.scores_pairs:
+            scores = model.apply(variables, rows, other, method="pair_scores")
+        else:
+            scores = jnp.sum(rows * other, -1)
         own = model.apply(variables, tables, ids, positives, method="auxiliary_loss")
         return jnp.sum(scores) + own
 

@@ -80,6 +80,17 @@ def test_groups_are_of_equal_size_and_ordered_by_activity():
 
 
 @pytest.mark.parametrize(
+    "groups",
+    [np.zeros(2, np.int32), np.full(80, -1), np.zeros(80), np.zeros((80, 1), int)],
+)
+def test_groups_are_one_whole_number_a_user(groups):
+    with pytest.raises(
+        ValueError, match=r"whole numbers from 0, \[num_users\], \(80,\)"
+    ):
+        bilevel.learn_order(parts_of(), groups)
+
+
+@pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
         ({"loss__name": "softmax"}, {}, "learned for loss.threshold_mode 'solved'"),

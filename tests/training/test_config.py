@@ -5,6 +5,8 @@ import re
 import pytest
 
 from drrl_jax import training
+from drrl_jax.training import config as config_lib
+from drrl_jax.training import grid as grid_lib
 from tests.training.helpers import tiny_config, tiny_dataset
 
 
@@ -136,6 +138,40 @@ def test_negative_radius():
     config = tiny_config(loss__name="drrl", loss__radius=-0.1)
     with pytest.raises(ValueError, match="loss.radius must be at least 0; got -0.1"):
         training.validate(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "takes"),
+    [
+        ("softmax", None, "include_positive temperature"),
+        ("drrl", "solved", "gamma radius weight"),
+        ("drrl", "learned", "epsilon gamma margin radius weight"),
+        ("drrl", "user", "epsilon gamma margin radius weight"),
+        ("drrl_dual", "learned", "epsilon gamma margin radius weight"),
+        ("drrl_tempered", "row", "gamma temperature"),
+        ("drrl_tempered", "user", "gamma radius weight"),
+    ],
+)
+def test_what_a_loss_takes_in_a_mode(name, mode, takes):
+    """The config accepts it, the grid maps it, and the objective holds it."""
+    assert sorted(config_lib.taken(name, mode)) == takes.split()
+    for field, value in (
+        ("gamma", 1.5),
+        ("temperature", 0.3),
+        ("radius", 0.5),
+        ("weight", 1.5),
+        ("epsilon", 0.1),
+        ("margin", 0.9),
+    ):
+        config = tiny_config(loss__name=name, **{f"loss__{field}": value})
+        config.loss.threshold_mode = mode
+        if field not in takes.split():
+            with pytest.raises(ValueError, match=f"loss.{field} is not a hyperparam"):
+                training.validate(config)
+            continue
+        training.validate(config)
+        parts = training.build(config, tiny_dataset())
+        grid_lib._check_names(parts, {field: [value]})
 
 
 def test_radius_and_weight_exclude_each_other():

@@ -93,6 +93,8 @@ def test_grid_refuses_two_names_of_one_budget():
         ({"loss__name": "drrl", "loss__threshold_mode": "learned"}, {"gamma": 1.2}),
         ({"loss__name": "drrl", "loss__threshold_mode": "user"}, {"weight": 1.5}),
         ({"loss__name": "drrl", "loss__threshold_mode": "user"}, {"radius": 0.3}),
+        ({"loss__name": "drrl"}, {"weight": 1.5}),
+        ({"loss__name": "drrl", "loss__weight": 1.5}, {"gamma": 1.2}),
         (
             {"loss__name": "drrl_tempered", "loss__threshold_mode": "user"},
             {"radius": 0.3, "gamma": 1.2},

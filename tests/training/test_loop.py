@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drrl_jax import data, training
+from drrl_jax import data, dro, losses, training
 from drrl_jax.training import loop
+from drrl_jax.training.epoch import shuffled, stream
 from drrl_jax.training.refresh import refresh
 from drrl_jax.training.sampling import draw_batch
+from drrl_jax.training.state import Stream
 from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
 
 
@@ -118,11 +120,26 @@ def test_thresholds_follow_algorithm_1():
         parts.init(), parts.data, np.uint32(0), {}
     )
     moved = np.asarray(state.params["threshold"]) - before
-    degrees = np.bincount(tiny_dataset().train.users, minlength=len(moved))
-    # With one step an epoch every interaction is one row; each row's derivative of
-    # c·norm + β in β is at most 1 from above, so no threshold moves further than this.
-    assert (np.abs(moved) <= 0.05 * degrees * 2.5 + 1e-6).all()
+    # With one step an epoch every interaction is one row of the step's batch.
+    start = parts.init()
+    rows = shuffled(np.uint32(0), start.step, len(parts.data.users), 2000)[0]
+    draw, noise = jax.random.split(stream(np.uint32(0), Stream.STEP, start.step))
+    batch = draw_batch(draw, parts.data, rows, parts.sampling)
+    scored = parts.objective.score(start.params, parts.data, batch, noise)
+
+    def sum_of_rows(thresholds):
+        values = losses.drrl_dual(
+            scored.positive,
+            scored.negative,
+            threshold=thresholds[batch.users],
+            epsilon=0.1,
+            reduce_fn=None,
+        )
+        return jnp.sum(jnp.where(batch.valid, values, 0))
+
+    downhill = -0.05 * jax.grad(sum_of_rows)(jnp.asarray(before))
     assert (moved != 0).all()
+    np.testing.assert_allclose(moved, downhill, rtol=1e-4, atol=1e-6)
 
 
 def test_user_thresholds_solve_the_catalogue():
@@ -132,7 +149,44 @@ def test_user_thresholds_solve_the_catalogue():
     fresh = refresh(parts.objective, state.params, state.per_user, parts.data)
     again = refresh(parts.objective, state.params, fresh, parts.data)
     np.testing.assert_allclose(again["threshold"], fresh["threshold"], atol=1e-4)
-    assert (np.asarray(fresh["temperature"]) > 0).all()
+    users, items = parts.objective.embeddings(state.params, parts.data)
+    train = parts.dataset.train
+    negatives = np.ones((parts.dataset.num_users, parts.dataset.num_items), bool)
+    negatives[train.users, train.items] = False
+    exact = dro.worst_case(users @ items.T, gamma=1.5, radius=1.0, where=negatives)
+    np.testing.assert_allclose(fresh["threshold"], exact.threshold, atol=1e-4)
+    np.testing.assert_allclose(fresh["temperature"], exact.temperature, atol=1e-4)
+
+
+def test_rows_are_fetched_first_where_they_are_few():
+    config = tiny_config(training__batch_size=4, training__negatives="3")
+    scored = []
+    for route in ("dense", "gather"):
+        config.training.route = route
+        parts = training.build(config, tiny_dataset())
+        batch = draw_batch(jax.random.key(1), parts.data, jnp.arange(4), parts.sampling)
+        assert parts.objective._rows_first(batch.negatives) == (route == "gather")
+        state = parts.init()
+        scored.append(
+            parts.objective.score(state.params, parts.data, batch, jax.random.key(2))
+        )
+    for name in ("positive", "negative"):
+        a, b = (getattr(s, name) for s in scored)
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss__name": "llpauc", "loss__alpha": 2.0},
+        {"loss__name": "bilateral", "loss__direction": "up"},
+        {"model__name": "ncf", "model__scoring": "neumff"},
+    ],
+)
+def test_a_loss_or_a_model_that_refuses_owns_no_folder(changes, tmp_path):
+    with pytest.raises(ValueError, match="must"):
+        training.run(tiny_config(**changes), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_early_stopping_counts_checks_without_gain():
