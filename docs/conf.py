@@ -5,9 +5,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+import drrl_jax
+
 project = "drrl_jax"
 author = "The drrl_jax developers"
-release = "0.1.0"
+release = drrl_jax.__version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",

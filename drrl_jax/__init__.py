@@ -1,8 +1,8 @@
 """Distributionally robust recommender losses in JAX.
 
-The layers, lowest first: ``dro`` (worst cases over Rényi balls), ``losses`` (scores to
-numbers), ``scores`` and ``models`` (embeddings to scores), ``data``, ``evaluation``, and
-``training`` on top. Imports run one way.
+The layers, lowest first: ``dro`` (worst cases over Rényi balls), ``scores`` (embeddings to
+scores), ``losses`` (scores to numbers), ``data``, ``models`` (ids to embeddings),
+``evaluation``, and ``training`` on top. Imports run one way.
 """
 
 from drrl_jax import data, dro, evaluation, losses, models, scores, training

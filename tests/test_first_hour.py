@@ -53,6 +53,9 @@ CASES = {
     "section": (["--config.los.name=bpr"], "did you mean 'loss'?"),
     "number": (["--config.training.epochs=three"], "'three'"),
     "config": (["--config=nope.py"], "nope.py"),
+    "ablation: field": (["--config.loss.nmae=x"], "did you mean 'name'?"),
+    "ablation: method": (["--methods=foo"], "methods must be among neither: hinge"),
+    "ablation: value": (["--config.loss.gamma=.5"], "at least 1; got 0.5"),
     "workdir": (["--workdir={empty}/x", "--config.baselines=()"], "Not a directory"),
 }
 
@@ -66,8 +69,9 @@ for name, arguments in json.load(sys.stdin).items():
     if not child:
         file = os.open(os.path.join(sys.argv[1], name), os.O_CREAT | os.O_WRONLY)
         os.dup2(file, 2)
-        sys.argv = ["train", *arguments]
-        runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)
+        script = name.split(":")[0] if ":" in name else "train"
+        sys.argv = [script, *arguments]
+        runpy.run_module(f"experiments.{script}", run_name="__main__", alter_sys=True)
     else:
         print(name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """

@@ -1,4 +1,4 @@
-"""Imports run one way: data, dro, scores, losses, models, evaluation, training."""
+"""Imports run one way: dro, scores, losses, data, models, evaluation, training."""
 
 import ast
 import pathlib
@@ -13,9 +13,9 @@ ALLOWED = {
     "dro": {"_names"},
     "scores": {"_names"},
     "losses": {"_names", "dro", "scores"},
-    "models": {"_names", "scores", "data", "losses"},
     "data": {"_names"},
-    "evaluation": {"_names", "data", "scores"},
+    "models": {"_names"},
+    "evaluation": {"_names", "data"},
     "training": {
         "_names", "dro", "losses", "scores", "models", "data", "evaluation"
     },

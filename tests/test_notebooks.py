@@ -56,7 +56,7 @@ def test_the_first_cell_installs_or_says_what_is_missing(tmp_path, monkeypatch):
         exec(install, {})
     (tmp_path / "setup.cfg").touch()
     exec(install, {})
-    (tmp_path / "notebooks" / "drrl_jax-0.1.0-py3-none-any.whl").touch()
+    (tmp_path / "notebooks" / "drrl_jax-1.0-py3-none-any.whl").touch()
     exec(install, {})
     assert [command[-1] for command in asked] == ["..", *glob.glob("*.whl")]
     assert asked[0][:4] == [sys.executable, "-m", "pip", "install"]

@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 
+import drrl_jax
 from tests.conftest import data_root
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -77,12 +78,19 @@ def test_sdist_holds_the_repository(built):
 
 def test_wheel_holds_the_package_alone(built):
     names = {path.name for path in built[1].iterdir()}
-    assert names == {"drrl_jax", "drrl_jax-0.1.0.dist-info"}
+    assert names == {"drrl_jax", f"drrl_jax-{drrl_jax.__version__}.dist-info"}
     assert (built[1] / "drrl_jax" / "py.typed").exists()
     script = "import drrl_jax; print(drrl_jax.__file__, drrl_jax.__version__)"
     done = python(built, "-c", script)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(built[1] / "drrl_jax" / "__init__.py"), "0.1.0"]
+    path, version = done.stdout.split()
+    assert path == str(built[1] / "drrl_jax" / "__init__.py")
+    assert version == drrl_jax.__version__
+    for name, line in (
+        ("CITATION.cff", f"version: {version}"),
+        ("CHANGELOG.md", f"## {version}"),
+    ):
+        assert line in (ROOT / name).read_text().splitlines()
 
 
 def test_wheel_passes_tests(built):

@@ -111,3 +111,16 @@ def test_float64_rows_keep_their_digits(route):
         for expected, actual in zip(jax.tree.leaves(plain), jax.tree.leaves(found)):
             assert actual.dtype == jnp.float64
             np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_mask_without_some_columns():
+    columns = jnp.array([[3, 9, -1], [0, 0, 200]])
+    want = np.ones((2, 10), bool)
+    want[0, [3, 9]] = want[1, 0] = False
+    for kind in (jnp.int32, jnp.int16, jnp.uint8):
+        found = scores.all_but(columns.astype(kind), 10)
+        np.testing.assert_array_equal(found, want)
+    # More cells than a flat index counts.
+    ids = jax.ShapeDtypeStruct((1024, 3), jnp.int32)
+    mask = jax.eval_shape(lambda ids: scores.all_but(ids, 2_200_000), ids)
+    assert mask.shape == (1024, 2_200_000)

@@ -112,9 +112,12 @@ def budget_root(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     root = solve(jax.tree.map(lax.stop_gradient, row), guess, active, form)
     root = jax.tree.map(lax.stop_gradient, root)
 
-    def implicit(found: Array, point: Callable[[Array], tuple]) -> Array:
+    def implicit(
+        found: Array, point: Callable[[Array], tuple[Array, Edge | None]]
+    ) -> Array:
         def residual(unknown: Array) -> Array:
-            gap = tilt_at(row, *point(unknown), form.whole).divergence - row.radius
+            tau, edge = point(unknown)
+            gap = tilt_at(row, tau, edge, form.whole).divergence - row.radius
             return jnp.where(active, gap, unknown)
 
         def tangent(linear, y: Array) -> Array:

@@ -3,7 +3,8 @@ r"""Losses for implicit feedback: one signature, no state, masks and all.
 ``loss(pos_scores, neg_scores, *, hyperparameters, where, log_q, reduce_fn)``
 
 * ``pos_scores`` is ``[...]`` and ``neg_scores`` is ``[..., negatives]``: a row a
-  (user, positive item) pair. A loss sees no model, no id and no key.
+  (user, positive item) pair. A loss sees no model and no key, and no id but the labels
+  ``users`` of the losses over a user's positives, of which only equality counts.
 * ``where``, ``[..., negatives]``, True = use. A masked entry behaves as if deleted,
   whatever it holds. **A row whose negatives are all masked has the value 0 and the
   gradient 0, in its positive score too, and is in no mean.**

@@ -7,8 +7,9 @@ from drrl_jax.training.checkpoint import Checkpointer, CheckpointError
 from drrl_jax.training.config import default_config
 from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.grid import Grid, train_grid
-from drrl_jax.training.loop import NonFiniteLossError, evaluate_state, fit, run
+from drrl_jax.training.loop import evaluate_state, fit, run
 from drrl_jax.training.objective import Batch, Objective, Scored
+from drrl_jax.training.progress import NonFiniteLossError
 from drrl_jax.training.sampling import Sampling
 from drrl_jax.training.state import DeviceData, TrainState
 from drrl_jax.training.validation import validate

@@ -144,13 +144,12 @@ def taken(
       >>> sorted(taken("drrl_tempered", "row")), sorted(taken("drrl_tempered", "user"))
       (['gamma', 'temperature'], ['gamma', 'radius', 'weight'])
     """
-    found: dict[str, inspect.Parameter | None] = {
-        **hyperparameters(effective_loss(loss_name, mode))
-    }
+    found: dict[str, inspect.Parameter | None] = {}
     if has_budget(mode):
-        found = {"radius": None, "weight": None} | found
-        if loss_name == "drrl_tempered":  # the temperature is solved for the radius
-            del found["temperature"]
+        found |= {"radius": None, "weight": None}
+    found |= hyperparameters(effective_loss(loss_name, mode))
+    if has_budget(mode):  # what is solved for the radius is not taken
+        found.pop("temperature", None)
     return found
 
 

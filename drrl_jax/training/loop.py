@@ -19,13 +19,15 @@ from drrl_jax.training.build import Parts, build
 from drrl_jax.training.checkpoint import Checkpointer, check_workdir, claim_workdir
 from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.interrupt import deferred_interrupt
+from drrl_jax.training.progress import (
+    check_finite,
+    new_record,
+    patience_spent,
+    update_best,
+)
 from drrl_jax.training.records import Records
 from drrl_jax.training.state import TrainState
 from drrl_jax.training.validation import validate
-
-
-class NonFiniteLossError(FloatingPointError):
-    """The loss became NaN or infinite."""
 
 
 def run(
@@ -132,17 +134,7 @@ def fit(
     # A separate copy of the best: the epoch donates the state that it is given.
     state = parts.init()
     best = _copy((state.params, state.per_user))
-    record: dict[str, Any] = {
-        "epoch": 0,
-        "best_epoch": 0,
-        "best_score": -1.0,
-        "bar": -1.0,
-        "bad_checks": 0,
-        "seconds": 0.0,
-        "valid": {},
-        "history": [],
-        "dataset": parts.dataset.fingerprint,
-    }
+    record = new_record(parts.dataset.fingerprint)
     checkpointer = None
     if workdir is not None:
         checkpointer = Checkpointer(workdir / "checkpoints")
@@ -161,7 +153,7 @@ def fit(
         disable=not progress,
         dynamic_ncols=True,
     )
-    stopped = _patience_spent(config, record)
+    stopped = patience_spent(config, record)
     interrupt = contextlib.ExitStack()
     try:
         check_interrupt = interrupt.enter_context(deferred_interrupt())
@@ -170,22 +162,15 @@ def fit(
             state, device_losses = epoch_fn(state, parts.data, seed, {})
             step_losses = np.asarray(device_losses)
             record["epoch"] += 1
-            _check_finite(step_losses, record["epoch"], checkpointer)
+            check_finite(step_losses, record["epoch"], checkpointer)
             bar.update()
             if watch is not None:
                 watch(record["epoch"], state)
             last = record["epoch"] == training.epochs
             if record["epoch"] % training.eval_every == 0 or last:
                 line = {"epoch": record["epoch"], "loss": float(step_losses.mean())}
-                if parts.valid_split is not None:
-                    scores = _evaluate(parts, embed, state.params, parts.valid_split)
-                    line |= {f"valid/{name}": value for name, value in scores.items()}
-                    _update_best(config, record, scores)
-                    if record["best_epoch"] == record["epoch"]:
-                        best = _copy((state.params, state.per_user))
-                        record["valid"] = scores
-                else:  # nothing to choose by: the last epoch is the result
-                    record["best_epoch"] = record["epoch"]
+                line |= _check(parts, embed, state, record)
+                if record["best_epoch"] == record["epoch"]:
                     best = _copy((state.params, state.per_user))
                 record["seconds"] = time.perf_counter() - started
                 line["seconds"] = round(record["seconds"], 3)
@@ -200,7 +185,7 @@ def fit(
                         "best": record["best_epoch"],
                     }
                 )
-                stopped = _patience_spent(config, record)
+                stopped = patience_spent(config, record)
         check_interrupt()  # one that came in the last epoch
     finally:
         interrupt.close()
@@ -209,25 +194,49 @@ def fit(
             checkpointer.close()
     params, per_user = best
     state = state._replace(params=params, per_user=per_user)
-    results = {
-        "test": _evaluate(parts, embed, params, parts.test_split),
+    test = _evaluate(parts, embed, params, parts.test_split)
+    record["seconds"] = time.perf_counter() - started
+    results = _results(parts, test, record)
+    records.finish(results)
+    return state, results
+
+
+def _check(
+    parts: Parts, embed, state: TrainState, record: dict[str, Any]
+) -> dict[str, float]:
+    """Ranks the validation split and notes in the record whether it is the best yet."""
+    if parts.valid_split is None:  # nothing to choose by: the last epoch is the result
+        record["best_epoch"] = record["epoch"]
+        return {}
+    scores = _evaluate(parts, embed, state.params, parts.valid_split)
+    update_best(parts.config, record, scores)
+    if record["best_epoch"] == record["epoch"]:
+        record["valid"] = scores
+    return {f"valid/{name}": value for name, value in scores.items()}
+
+
+def _results(
+    parts: Parts, test: dict[str, float], record: dict[str, Any]
+) -> dict[str, Any]:
+    """What ``run`` returns and ``results.json`` holds."""
+    dataset = parts.dataset
+    return {
+        "test": test,
         "valid": record["valid"],
         "best_epoch": record["best_epoch"],
         "epochs": record["epoch"],
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(record["seconds"], 3),
         "dataset": {
-            "name": parts.dataset.name,
-            "fingerprint": parts.dataset.fingerprint,
-            "num_users": parts.dataset.num_users,
-            "num_items": parts.dataset.num_items,
-            "train": len(parts.dataset.train),
-            "valid": len(parts.dataset.valid),
-            "test": len(parts.dataset.test),
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "num_users": dataset.num_users,
+            "num_items": dataset.num_items,
+            "train": len(dataset.train),
+            "valid": len(dataset.valid),
+            "test": len(dataset.test),
         },
-        "config": json.loads(config.to_json_best_effort()),
+        "config": json.loads(parts.config.to_json_best_effort()),
     }
-    records.finish(results)
-    return state, results
 
 
 def evaluate_state(
@@ -261,45 +270,6 @@ def _check_data(
             f" {fingerprint!r} there and {dataset.fingerprint!r} here. Choose another"
             " --workdir, or delete that one."
         )
-
-
-def _update_best(config, record: dict[str, Any], scores: dict[str, float]) -> None:
-    score = scores[config.evaluation.monitor]
-    # Patience counts checks since the score last rose by min_delta; the bar stays where
-    # it was then, so that many small gains count as one. The checkpoint that is tested is
-    # the one with the best score all the same.
-    first = record["best_epoch"] == 0
-    if first or score > record["bar"] + config.training.min_delta:
-        record["bad_checks"], record["bar"] = 0, score
-    else:
-        record["bad_checks"] += 1
-    if first or score > record["best_score"]:
-        record["best_score"], record["best_epoch"] = score, record["epoch"]
-
-
-def _patience_spent(config, record: dict[str, Any]) -> bool:
-    patience = config.training.patience
-    return bool(patience) and record["bad_checks"] >= patience
-
-
-def _check_finite(
-    step_losses: np.ndarray, epoch: int, checkpointer: Checkpointer | None
-) -> None:
-    if np.isfinite(step_losses).all():
-        return
-    first = int(np.argmin(np.isfinite(step_losses)))
-    step = (epoch - 1) * len(step_losses) + first
-    kept = checkpointer.latest if checkpointer is not None else None
-    saved = (
-        f"the last good checkpoint, of epoch {kept}, is in {checkpointer.directory}"
-        if checkpointer is not None and kept is not None
-        else "no checkpoint was written before it"
-    )
-    raise NonFiniteLossError(
-        f"The loss became {step_losses[first]} at step {step} (epoch {epoch}, step"
-        f" {first} of {len(step_losses)}); {saved}. A smaller training.learning_rate or"
-        " a larger temperature usually helps."
-    )
 
 
 def _copy(tree: Any) -> Any:

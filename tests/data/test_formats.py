@@ -63,6 +63,8 @@ MALFORMED = {
     b"1\t2\n\t3\t4\n": r"f:2: expected 'user<tab>item'.*3 fields, 1 of them empty",
     b"1\t2\t5\t880\n1\t3\tgood\t880\n": r"f:2: expected a number as rating, got 'good'",
     b"1\t2\t5\t880\n1\t3\tnan\t880\n": r"f:2: expected a number as rating, got 'nan'",
+    b"1\t2\t5.0\n1\t3\t3.4.5\n": r"f:2: expected a number as rating, got '3.4.5'",
+    b"1 2 3.4.5\n": r"f:1: expected an integer item id, got '3.4.5'",
     b"userId,movieId,rating\n1,2,3\n1,,3\n": r"f:3: expected 'user,item,rating'",
     b"1\t2\t3\t4\t5\n": r"f:1: expected 2 to 4 fields",
     b"user item\n": r"f: expected interactions, got none after the header",

@@ -13,6 +13,7 @@ import pytest
 from drrl_jax import data, training
 from experiments import cli, report
 from experiments import study as study_lib
+from experiments.estimators import estimators
 from experiments.study import Study
 from tests.training.helpers import tiny_config, tiny_dataset
 
@@ -248,3 +249,35 @@ def test_sensitivity_knows_its_initialisers(study, tmp_path):
     options = TINY["sensitivity"] | {"initialisers": ("xaver",), "gammas": ()}
     with pytest.raises(ValueError, match="Did you mean 'xavier'"):
         sensitivity.run(study, tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        *((name, "methods") for name in TINY if name not in ("learn_gamma",)),
+        ("learn_gamma", "modes"),
+    ],
+)
+def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
+    name, flag, study, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "build", None)
+    module = importlib.import_module(f"experiments.{name}")
+    with pytest.raises(ValueError, match=f"{flag} must be among .*; got sofmax"):
+        module.run(study, tmp_path, **{flag: ("sofmax",)})
+
+
+def test_a_point_of_other_data_is_not_taken_for_ones_own(tmp_path):
+    config = tiny_config(training__epochs=1, training__eval_every=1)
+    mine = Study(tmp_path, config, tiny_dataset()).point({}, {})
+    assert mine["data"] == tiny_dataset().fingerprint
+    other = data.load("synthetic", num_users=60, num_items=90, num_interactions=900)
+    with pytest.raises(
+        ValueError, match=f"other data: its fingerprint is .{mine['data']}"
+    ):
+        Study(tmp_path, config, other).point({}, {})
+
+
+def test_estimators_need_a_threshold(study):
+    with pytest.raises(ValueError, match="gamma must be greater than 1.*; got 1.0"):
+        estimators(study, {}, 4, 2, ("8",), gamma=1.0, radius=1.0)

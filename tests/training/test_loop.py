@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drrl_jax import data, dro, losses, training
-from drrl_jax.training import loop
+from drrl_jax.training import progress
 from drrl_jax.training.epoch import shuffled, stream
 from drrl_jax.training.refresh import refresh
 from drrl_jax.training.sampling import draw_batch
@@ -281,8 +281,8 @@ def test_many_small_gains_are_one():
     stopped = []
     for score in (0.5, 0.55, 0.59, 0.61, 0.65, 0.64, 0.69, 0.9):
         record["epoch"] += 1
-        loop._update_best(config, record, {config.evaluation.monitor: score})
-        stopped.append(loop._patience_spent(config, record))
+        progress.update_best(config, record, {config.evaluation.monitor: score})
+        stopped.append(progress.patience_spent(config, record))
     assert stopped == [False] * 6 + [True, False]
     assert record["best_epoch"] == 8
 

@@ -1,0 +1,40 @@
+"""Sums of several terms of a row in one pass."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drrl_jax.dro.sums import row_sums
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 64, 275, 1000])
+def test_sums_are_numpys(width):
+    rng = np.random.default_rng(width)
+    x = rng.normal(size=(3, 2, width)).astype(np.float32)
+    found = jax.jit(lambda x: row_sums(x, x * x, jnp.exp(x)))(x)
+    wide = x.astype(np.float64)
+    for got, term in zip(found, (wide, wide**2, np.exp(wide))):
+        assert got.shape == (3, 2)
+        np.testing.assert_allclose(got, term.sum(-1), rtol=1e-5, atol=1e-4)
+
+
+def test_derivatives_are_those_of_a_sum():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 19)), jnp.float32)
+
+    def value(x):
+        one, two = row_sums(x**2, jnp.sin(x))
+        return jnp.sum(one * two)
+
+    def plain(x):
+        return jnp.sum(jnp.sum(x**2, -1) * jnp.sum(jnp.sin(x), -1))
+
+    np.testing.assert_allclose(jax.grad(value)(x), jax.grad(plain)(x), rtol=1e-4)
+    v = jnp.ones_like(x)
+    second = jax.jvp(jax.grad(value), (x,), (v,))[1]
+    np.testing.assert_allclose(
+        second, jax.jvp(jax.grad(plain), (x,), (v,))[1], rtol=1e-3, atol=1e-3
+    )
+    mapped = jax.vmap(lambda row: row_sums(row, row**2))(x)
+    for a, b in zip(mapped, row_sums(x, x**2)):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
