@@ -18,6 +18,8 @@ HYPER = {
     "drrl_matched": {"gamma": 1.5, "temperature": 0.3},
     "psl": {"temperature": 0.1, "score_temperature": 2.0},
     "bpr": {},
+    "bce": {},
+    "mse": {},
     "bsl": {},
     "sl_at_k": {},
     "drrl_at_k": {"gamma": 1.5, "temperature": 0.3},

@@ -275,7 +275,7 @@ def test_unknown_names_are_refused_with_the_nearest(name, hyper, message):
     ("name", "hyper", "message"),
     [
         ("mf", {"dropout": 1.0}, r"dropout must be in \[0, 1\); got 1.0"),
-        ("ncf", {"scoring": "mlp"}, "towers or neumf; got 'mlp'"),
+        ("ncf", {"scoring": "mlp"}, "one of towers, neumf; got 'mlp'"),
         ("ncf", {"scoring": "neumf", "dim": 5}, "even dim"),
         ("simplex", {"user_weight": 1.5}, r"user_weight must be in \[0, 1\]; got 1.5"),
         ("lightgcn", {"layers": 0}, "layers must be 1 or more; got 0"),
