@@ -63,11 +63,9 @@ def test_without_optuna_the_sentence_says_what_to_install(study, tmp_path, monke
         search.run(study, tmp_path, trials=1, methods=("softmax",))
 
 
-@pytest.mark.parametrize(
-    "options", [{"sampler": "random"}, {"trials": 0}, {"methods": ("sofmax",)}]
-)
+@pytest.mark.parametrize("options", [{"sampler": "random"}, {"trials": 0}])
 def test_refused(study, tmp_path, options):
-    with pytest.raises(ValueError, match="sampler must be one of grid, tpe, trials at"):
+    with pytest.raises(ValueError, match="sampler must be one of grid, tpe and trials"):
         search.run(study, tmp_path, **options)
 
 
