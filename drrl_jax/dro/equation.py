@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.scipy.special import ndtri
 
-from drrl_jax.dro.tilt import Tilt, tilt
+from drrl_jax.dro.tilt import Stated, Tilt, tilt
 
 
 class Rows(NamedTuple):
@@ -43,11 +43,14 @@ class Edge(NamedTuple):
     score: Array
     share: Array
 
-    def powers(self, distance: Array) -> Array:
-        """The stated power of each entry, -1 where none is stated. [..., n]"""
-        score = self.score[..., None]
+    def stated(self, distance: Array) -> Stated:
+        """What is stated of the power of each entry."""
+        score, share = self.score[..., None], self.share[..., None]
         beyond = jnp.where((score >= 0) & (distance > score), 0.0, -1.0)
-        return jnp.where(distance == score, self.share[..., None], beyond)
+        nearer = (score >= 0) & (distance < score)
+        return Stated(
+            jnp.where(distance == score, share, beyond), jnp.where(nearer, share, 0)
+        )
 
 
 class Root(NamedTuple):
@@ -71,15 +74,17 @@ def tilt_at(
     """The tilted distribution at a temperature in units of the row's range."""
     mild = lax.stop_gradient(tau > 1)
     x = row.distance * (1 / tau)[..., None]
-    stated = None if edge is None else edge.powers(row.distance)
+    stated = None if edge is None else edge.stated(row.distance)
     return tilt(x, row.probs, row.kappa, mild, stated, whole)
 
 
 def reach(share: Array, kappa: Array) -> Array:
-    """The r of a power ``r ** (k - 1)``: its ``gamma - 1``-th power."""
+    """The r of a power ``r ** (k - 1)``: its ``gamma - 1``-th power, 0 at infinity."""
     info = jnp.finfo(kappa.dtype)
     order = kappa / jnp.maximum(1 - kappa, info.eps)
-    return jnp.exp(order * jnp.log(jnp.maximum(share, info.tiny)))
+    r = jnp.exp(order * jnp.log(jnp.maximum(share, info.tiny)))
+    # Not left to a huge order: of a share that is nearly 1 something would remain.
+    return jnp.where(kappa < 1, r, 0)
 
 
 def point_of(score: Array, share: Array, kappa: Array) -> Array:

@@ -35,6 +35,19 @@ class Tilt(NamedTuple):
     slope: Array
 
 
+class Stated(NamedTuple):
+    """What is known of powers ``r ** (k - 1)`` better than from rounded distances.
+
+    Attributes:
+      powers: those that are known, -1 for the others. [..., n]
+      least: what the others are at least: entries nearer than the threshold's score
+        have no smaller power than it, however close they are. [..., n]
+    """
+
+    powers: Array
+    least: Array
+
+
 def _positive(kappa: Array) -> Array:
     """A tiny number that stands for order 1, whose kappa is 0."""
     return jnp.maximum(kappa, jnp.finfo(kappa.dtype).eps ** 2)
@@ -170,7 +183,7 @@ def tilt(
     probs: Array,
     kappa: Array,
     mild: Array,
-    stated: Array | None = None,
+    stated: Stated | None = None,
     whole: int | None = None,
 ) -> Tilt:
     r"""The tilted distribution at distances ``x`` in units of the temperature.
@@ -187,7 +200,7 @@ def tilt(
       probs: base probabilities. [..., n]
       kappa: the reciprocal of the conjugate exponent. [...]
       mild: see `log_mean`. [...]
-      stated: powers that override those of x, -1 for none. [..., n]
+      stated: powers that override those of x.
       whole: see `powers_of`.
 
     Returns:
@@ -196,10 +209,12 @@ def tilt(
     order = kappa[..., None]
     powers, support = powers_of(x, kappa, whole, lower=True)
     if stated is not None:
-        support = (stated > 0) | (support & (stated < 0))
+        low = powers.values < stated.least
+        known = jnp.where(low, stated.least, stated.powers)
+        support = (known > 0) | (support & (known < 0))
         powers = Powers(
-            jnp.where(stated < 0, powers.values, stated),
-            jnp.where(stated < 0, powers.less_one, stated - 1),
+            jnp.where(known < 0, powers.values, known),
+            jnp.where(known < 0, powers.less_one, known - 1),
         )
     safe = jnp.where(support, x, 0)
     log_mass = log_mean(powers, probs, mild)

@@ -117,7 +117,9 @@ def test_the_format_can_be_forced():
     assert parsing.parse(text, "f").items.tolist() == [2, 3]
     with pytest.raises(ValueError, match="format must be one of pairs.*got 'csv'"):
         parsing.parse(text, "f", format="csv")
-    with pytest.raises(ValueError, match="ids must be one of auto.*Did you mean 'integer'"):
+    with pytest.raises(
+        ValueError, match="ids must be one of auto.*Did you mean 'integer'"
+    ):
         parsing.parse(text, "f", ids="int")
 
 

@@ -69,7 +69,9 @@ def test_hold_out_rules(n):
     for rule, size in sizes.items():
         train, valid = data.hold_out_validation(pairs, rule=rule, seed=3)
         assert len(valid) == min(size, n - 1) and len(train) == n - len(valid)
-    with pytest.raises(ValueError, match="rule must be one of benchmark, drrl; got 'x'"):
+    with pytest.raises(
+        ValueError, match="rule must be one of benchmark, drrl; got 'x'"
+    ):
         data.hold_out_validation(pairs, rule="x")
 
 

@@ -336,3 +336,21 @@ def test_blocks_of_rows_change_nothing():
     assert whole.num_steps.shape == (2, 24)
     np.testing.assert_allclose(whole.value[1, :4], part.value, rtol=1e-5)
     np.testing.assert_array_equal(whole.num_steps[1, :4], part.num_steps)
+
+
+def test_scores_that_nearly_tie_at_the_threshold():
+    """All but one within rounding of each other: conditional value at risk is exact."""
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(64, 200)) * 1e-7).astype(np.float32)
+    values[:, 0] = 1
+    few = (rng.normal(size=(64, 200)) * 1e-6).astype(np.float32)
+    few[:, :10] = rng.normal(size=(64, 10))
+    for rows in (values, few):
+        for radius in (0.3, 1.0, 3.0):
+            found = dro.worst_case(rows, gamma=np.inf, radius=radius)
+            ordered = np.sort(rows.astype(np.float64))[:, ::-1]
+            kept = 200 * np.exp(-np.float64(np.float32(radius)))
+            whole = int(kept)
+            exact = ordered[:, :whole].sum(1) + (kept - whole) * ordered[:, whole]
+            np.testing.assert_allclose(found.value, exact / kept, atol=1e-6)
+            assert float(jnp.max(found.weights)) <= np.exp(radius) / 200 * 1.001
