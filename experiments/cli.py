@@ -6,6 +6,7 @@ flags that all share (config, workdir, out, progress), runs it and prints the ta
 
 import inspect
 import pathlib
+import re
 import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,16 +26,21 @@ def main(run: Run) -> None:
     """Runs a study from the command line."""
     name = command_name(run)
     config = front.define_config()
-    workdir = flags.DEFINE_string("workdir", f"runs/{name}", "Folder of the study.")
-    out = flags.DEFINE_string("out", "", "Folder of tables and plots; empty: workdir.")
-    progress = flags.DEFINE_bool("progress", True, "Show a progress bar for each run.")
+    workdir = _define("workdir", f"runs/{name}", "Folder of the study.")
+    out = _define("out", "", "Folder of tables and plots; empty: workdir.")
+    progress = _define("progress", True, "Show a progress bar for each run.")
     options = {
-        key: _define(key, parameter.default)
+        key: _define(key, parameter.default, _help(run, key))
         for key, parameter in inspect.signature(run).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
 
     def start() -> None:
+        if config.value.seed:
+            raise ValueError(
+                "studies run seeds 0, 1, …, as many as --seeds says, whatever the config"
+                f" has; got --config.seed={config.value.seed}."
+            )
         study = Study(workdir.value, config.value, progress=progress.value)
         folder = pathlib.Path(out.value or workdir.value)
         print(run(study, folder, **{key: h.value for key, h in options.items()}))
@@ -47,23 +53,31 @@ def command_name(run: Run) -> str:
     return pathlib.Path(inspect.getfile(run)).stem
 
 
-def _define(name: str, default: Any) -> flags.FlagHolder:
-    text = "See the study's docstring."
+def _define(name: str, default: Any, text: str) -> flags.FlagHolder:
+    # Of the script, not of this module: --help shows the flags of the script.
+    own = {"module_name": sys.argv[0]}
     if isinstance(default, bool):
-        return flags.DEFINE_bool(name, default, text)
+        return flags.DEFINE_bool(name, default, text, **own)
     if isinstance(default, int):
-        return flags.DEFINE_integer(name, default, text)
+        return flags.DEFINE_integer(name, default, text, **own)
     if isinstance(default, float):
-        return flags.DEFINE_float(name, default, text)
+        return flags.DEFINE_float(name, default, text, **own)
     if isinstance(default, str):
-        return flags.DEFINE_string(name, default, text)
-    return flags.DEFINE_list(name, list(default), text)
+        return flags.DEFINE_string(name, default, text, **own)
+    return flags.DEFINE_list(name, list(default), text, **own)
+
+
+def _help(run: Run, name: str) -> str:
+    """What the docstring's ``Args`` say of a keyword argument."""
+    text = inspect.getdoc(run) or ""
+    found = re.search(rf"^  {name}: (.*(?:\n    .*)*)", text, re.MULTILINE)
+    return " ".join(found[1].split()) if found else "See the study's docstring."
 
 
 def check_names(
     flag: str, names: Sequence[str], known: Collection[str], where: str = ""
 ) -> None:
-    """Raises ``ValueError`` for names that are unknown.
+    """Raises ``ValueError`` for names that are unknown, or named twice.
 
     Args:
       flag: what the names are, such as ``methods``.
@@ -71,6 +85,8 @@ def check_names(
       known: names that there are.
       where: what follows them in the sentence.
     """
+    if len(set(names)) < len(names):
+        raise ValueError(f"{flag} must name each once; got {', '.join(names)}.")
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(
@@ -138,6 +154,8 @@ def write(
       baseline: a value of the label ``method``; adds the gain over it and paired tests
         (by user, Holm-corrected) within each group of the other labels.
     """
+    if not rows:
+        raise ValueError("nothing was asked for: no method, no rate or no seed.")
     metrics = [column for column in rows[0] if column.startswith("test/")]
     monitor = f"test/{study.config.evaluation.monitor}"
     summary = study_lib.summarise(rows, by, metrics)

@@ -20,6 +20,7 @@ every start; starts that do not meet say that the validation gradient hardly see
 """
 
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -66,6 +67,10 @@ def run(
       criterion: key of ``losses.LOSSES``; see ``bilevel.CRITERIA``.
     """
     cli.check_names("modes", modes, MODES)
+    if not all(1 < float(gamma) < math.inf for gamma in gammas):
+        raise ValueError(
+            f"gammas must be finite and greater than 1; got {', '.join(gammas)}."
+        )
     options = {"rate": rate, "inner_steps": inner_steps, "criterion": criterion}
     tuning: list[Row] = []
     final: list[Row] = []

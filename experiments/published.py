@@ -182,6 +182,8 @@ def run(
 def _negatives(study: Study, changes: dict[str, Any]) -> str:
     """How many negatives a run has, and whether its rows share them."""
     training = study.configured(changes).training
+    if training.negative_pool == "batch":
+        return "the batch"
     unit = "row" if training.negative_pool == "row" else "batch"
     return f"{training.negatives} a {unit}"
 

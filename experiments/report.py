@@ -27,9 +27,13 @@ def page(results: pathlib.Path) -> str:
     return "\n".join(lines)
 
 
-def main(_: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """Writes ``README.md`` into the folder."""
     results = pathlib.Path(_RESULTS.value)
+    if len(argv) > 1 or not results.is_dir():
+        raise app.UsageError(
+            f"--results must be a folder of results; got {argv[1:] or str(results)!r}."
+        )
     (results / "README.md").write_text(page(results))
     print(results / "README.md")
 

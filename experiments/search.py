@@ -57,6 +57,7 @@ def run(
             f"sampler must be one of {', '.join(SAMPLERS)} and trials at least 1; got"
             f" {sampler!r} and {trials}."
         )
+    study.need_validation()
     valid = f"valid/{study.config.evaluation.monitor}"
     rows: list[Row] = []
     for name in methods:

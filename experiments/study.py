@@ -144,12 +144,27 @@ class Study:
         """The metric of each evaluated user of a point, in the plan's order."""
         return np.load(self.workdir / "points" / f"{row['key']}.npz")[metric]
 
+    def need_validation(self) -> None:
+        """Raises ``ValueError`` where there is nothing to choose settings by."""
+        if not len(self.dataset.valid):
+            raise ValueError(
+                f"{self.dataset.name} has no validation interactions to choose a setting"
+                " by; every user has too few."
+            )
+
     def tune(
         self, grid: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], list[Row]]:
-        """The setting of a grid with the best validation metric, and all rows."""
+        """The setting of a grid with the best validation metric at seed 0, and all rows.
+
+        Raises:
+          ValueError: for an empty grid, or data without a validation part.
+        """
         monitor = f"valid/{self.config.evaluation.monitor}"
-        rows = [self.point(changes, labels) for changes in grid]
+        if not grid:
+            raise ValueError("a budget must be at least one setting; got none.")
+        self.need_validation()
+        rows = [self.point({**changes, "seed": 0}, labels) for changes in grid]
         best = max(range(len(rows)), key=lambda i: rows[i][monitor])
         return grid[best], rows
 

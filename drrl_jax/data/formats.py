@@ -89,6 +89,7 @@ def detect(lines: list[str], where: str = "the file") -> Format:
         return _named("atomic", separator, [f.split(":")[0] for f in fields], where)
     if _is_header(fields):
         return _named("table", separator, fields, where)
+    _refuse_unknown_header(lines, separator, where)
     if separator is not None:
         name = "pairs" if len(fields) == 2 else "ratings"
         return _positional(name, separator, first, where)
@@ -123,6 +124,22 @@ def named_format(name: str, lines: list[str], where: str = "the file") -> Format
         fields = [f.strip("\"' ").split(":")[0] for f in first.split(separator)]
         return _named(name, separator, fields, where)
     return _positional(name, separator, first, where)
+
+
+def _refuse_unknown_header(lines: list[str], separator: str | None, where: str) -> None:
+    """Refuses a line of words above lines of numbers, which would become a user."""
+    words = [field.strip("\"' ") for field in lines[0].split(separator)]
+    below = [line.split(separator)[:2] for line in lines[1:]]
+    numbers = all(
+        len(pair) == 2 and all(field.strip("\"' ").isdigit() for field in pair)
+        for pair in below
+    )
+    if below and numbers and not any(c.isdigit() for word in words for c in word):
+        raise ValueError(
+            f"{where}:1: expected a user and an item, or a header with columns such as"
+            f" user_id and item_id, got {lines[0][:60]!r} above lines of numbers;"
+            " format= names a format that has no header."
+        )
 
 
 def _role(field: str) -> str:

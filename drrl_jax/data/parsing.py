@@ -167,6 +167,10 @@ def _parse_bulk(text: bytes, layout: Format) -> Columns | None:
         return Columns(np.repeat(values[first], fields - 1), values[~first])
     if np.any(fields != len(layout.columns)):
         return None
+    if "timestamp" in layout.columns:
+        stamps = numbers[layout.columns.index("timestamp") :: len(layout.columns)]
+        if np.any(stamps != np.floor(stamps)):
+            return None  # which the other parser names
     point = np.searchsorted(starts, np.flatnonzero(kind == _DOT), "right") - 1
     columns = np.array(layout.columns)[np.unique(point % len(layout.columns))]
     if np.isin(columns, ("user", "item")).any():
@@ -215,6 +219,12 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
         return _numbers(cells[role], numbers, where, role, kind)
 
     ratings, timestamps = values("rating", float), values("timestamp", float)
+    if timestamps is not None and np.any(timestamps != np.floor(timestamps)):
+        first = int(np.argmax(timestamps != np.floor(timestamps)))
+        raise ValueError(
+            f"{where}:{numbers[first]}: expected a whole number as timestamp, got"
+            f" {cells['timestamp'][first]!r}; in a finer unit none is lost."
+        )
     return Columns(
         _ids(cells["user"], numbers, where, "user", ids, layout),
         _ids(cells["item"], numbers, where, "item", ids, layout),

@@ -10,6 +10,7 @@ from drrl_jax.training.grid import Grid, train_grid
 from drrl_jax.training.loop import evaluate_state, fit, run
 from drrl_jax.training.objective import Batch, Objective, Scored
 from drrl_jax.training.progress import NonFiniteLossError
+from drrl_jax.training.restore import load_best
 from drrl_jax.training.sampling import Sampling
 from drrl_jax.training.state import DeviceData, TrainState
 from drrl_jax.training.validation import validate
@@ -43,6 +44,7 @@ __all__ = [
     "fit",
     "init_state",
     "jit_epoch",
+    "load_best",
     "load_dataset",
     "popularity",
     "run",

@@ -11,7 +11,7 @@ from drrl_jax import data as data_lib
 from drrl_jax import evaluation
 from drrl_jax._names import check_choice
 from drrl_jax.training import config as config_lib
-from drrl_jax.training.build import evaluation_splits, load_dataset
+from drrl_jax.training.build import check_fit, evaluation_splits, load_dataset
 from drrl_jax.training.loop import finished, run
 from drrl_jax.training.validation import validate
 
@@ -74,6 +74,7 @@ def run_with_baselines(
     if len(ended) == len(runs) and "popularity" not in config.baselines:
         return ended
     dataset = load(config)
+    check_fit(config, dataset)
     results: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys([*config.baselines, *runs]):
         if name == "popularity":

@@ -14,7 +14,7 @@ from drrl_jax import data as data_lib
 from drrl_jax import dro, evaluation, losses, models, scores
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
-from drrl_jax.training.objective import QUANTILE_LOSSES, Objective
+from drrl_jax.training.objective import Objective
 from drrl_jax.training.optimiser import auxiliary_form, make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.source import source_arguments
@@ -85,7 +85,7 @@ def build(
     """
     validate(config)
     dataset = load_dataset(config) if dataset is None else dataset
-    _check_fit(config, dataset)
+    check_fit(config, dataset)
     # Marked positives are no positives to train on, yet drawn only at their own rate:
     # the sampler and the masks know them, the interactions and the graph do not.
     train, marked = dataset.train, None
@@ -169,7 +169,7 @@ def build(
     )
 
 
-def _check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None:
+def check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None:
     """Refuses data that the config cannot be trained and tested on."""
     if len(dataset.train) == 0:
         raise ValueError(f"{dataset.name} has no training interactions.")
@@ -185,7 +185,7 @@ def _check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> Non
             "training.negatives must be at most the number of items,"
             f" {dataset.num_items}; got {negatives}. 'all' takes each once."
         )
-    ranks = config.loss.name in QUANTILE_LOSSES
+    ranks = config.loss.name in config_lib.QUANTILE_LOSSES
     if ranks and config.loss.top_k > dataset.num_items:
         raise ValueError(
             "loss.top_k must be at most the number of items,"
@@ -269,7 +269,7 @@ def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
         params["threshold"] = zeros + config.loss.threshold_init
     elif objective.mode == "user":
         per_user = {"threshold": zeros, "temperature": jnp.copy(zeros)}
-    if objective.loss_name in QUANTILE_LOSSES:
+    if objective.loss_name in config_lib.QUANTILE_LOSSES:
         per_user = {"quantile": zeros}
     if objective.loss_name == "adv_infonce":
         # Rows of length √dim: the adversary's small rate turns their cosines slowly.

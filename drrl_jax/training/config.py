@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 from typing import Any
 
 from ml_collections import config_dict
@@ -19,6 +20,8 @@ DRRL_MODES = {
     "drrl_dual": ("learned", "user"),
     "drrl_tempered": ("row", "user"),
 }
+# Losses that weigh a row by the user's top-K score, refreshed from the catalogue.
+QUANTILE_LOSSES = frozenset({"sl_at_k", "drrl_at_k"})
 DOT_PRODUCT_LOSSES = frozenset({"bpr", "bce", "mse"})
 PROTOCOLS = ("strict", "benchmark", "drrl")
 
@@ -196,8 +199,10 @@ def hyperparameter_types() -> list[tuple[str, type]]:
 
 
 def at_least(field: str, value: float, bound: float, strict: bool = False) -> None:
-    """Refuses a value below a bound, or at it if ``strict``, or NaN."""
+    """Refuses a value below a bound, at it if ``strict``, NaN, or, of most, infinity."""
     bad = value <= bound if strict else value < bound
+    if value == math.inf and not field.endswith(("gamma", "radius")):
+        raise ValueError(f"{field} must be finite; got {value!r}.")
     if bad or value != value:
         sign = "greater than" if strict else "at least"
         raise ValueError(f"{field} must be {sign} {bound:g}; got {value!r}.")

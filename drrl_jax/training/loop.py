@@ -69,7 +69,7 @@ def run(
         done = finished(config, workdir)
         if done is not None:
             if dataset is not None:
-                _check_data(workdir, done["dataset"].get("fingerprint"), dataset)
+                check_data(workdir, done["dataset"].get("fingerprint"), dataset)
             return done
     parts = build(config, dataset)
     if workdir is not None:
@@ -142,7 +142,7 @@ def fit(
             (state, best), kept = checkpointer.restore((state, best))
             record |= kept
             state, best = _on_device((state, best))
-            _check_data(workdir, record["dataset"], parts.dataset)
+            check_data(workdir, record["dataset"], parts.dataset)
     records = Records(workdir, record["history"])
     started = time.perf_counter() - record["seconds"]
     bar = tqdm.tqdm(
@@ -260,7 +260,7 @@ def _evaluate(parts: Parts, embed, params, split, **options) -> Any:
     return evaluation.evaluate(users, items, split, **options)
 
 
-def _check_data(
+def check_data(
     workdir: pathlib.Path, fingerprint: str, dataset: data_lib.Dataset
 ) -> None:
     """Refuses to take results or a checkpoint of other data for one's own."""

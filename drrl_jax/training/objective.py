@@ -14,11 +14,10 @@ import jax.numpy as jnp
 from drrl_jax import losses, scores
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.models import Backbone
+from drrl_jax.training.config import QUANTILE_LOSSES
 from drrl_jax.training.state import DeviceData, catalogue_mask, positives_of
 
 Params = dict[str, Any]
-# Losses that weigh a row by the user's top-K score, refreshed from the catalogue.
-QUANTILE_LOSSES = frozenset({"sl_at_k", "drrl_at_k"})
 
 
 class Batch(NamedTuple):

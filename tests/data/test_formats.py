@@ -64,6 +64,9 @@ MALFORMED = {
     b"1\t2\t5\t880\n1\t3\tgood\t880\n": r"f:2: expected a number as rating, got 'good'",
     b"1\t2\t5\t880\n1\t3\tnan\t880\n": r"f:2: expected a number as rating, got 'nan'",
     b"1\t2\t5.0\n1\t3\t3.4.5\n": r"f:2: expected a number as rating, got '3.4.5'",
+    b"1\t2\t5\t880.5\n1\t3\t4\t881\n": r"f:1: expected a whole number as timest",
+    b"customer,sku\n1,2\n1,3\n": r"f:1: expected a user and an item, or a header",
+    b"# comment\n1 2\n2 3\n": r"f:1: expected a user and an item, or a header",
     b"1 2 3.4.5\n": r"f:1: expected an integer item id, got '3.4.5'",
     b"userId,movieId,rating\n1,2,3\n1,,3\n": r"f:3: expected 'user,item,rating'",
     b"1\t2\t3\t4\t5\n": r"f:1: expected 2 to 4 fields",
@@ -146,3 +149,11 @@ def test_bulk_and_line_parsers_agree(name):
     slow = parsing._parse_lines(text, layout, "f", "auto")
     for column in ("users", "items", "ratings", "timestamps"):
         np.testing.assert_array_equal(getattr(bulk, column), getattr(slow, column))
+
+
+def test_words_above_words_are_a_user_and_an_item():
+    found = parsing.parse(b"ann,book\nbob,film\n", "f")
+    assert found.users.tolist() == ["ann", "bob"]
+    # Whole stamps may have a point.
+    found = parsing.parse(b"1\t2\t5\t880.0\n1\t3\t4\t881.0\n", "f")
+    assert found.timestamps.tolist() == [880, 881]

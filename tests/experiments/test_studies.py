@@ -281,3 +281,25 @@ def test_a_point_of_other_data_is_not_taken_for_ones_own(tmp_path):
 def test_estimators_need_a_threshold(study):
     with pytest.raises(ValueError, match="gamma must be greater than 1.*; got 1.0"):
         estimators(study, {}, 4, 2, ("8",), gamma=1.0, radius=1.0)
+
+
+def test_nothing_to_choose_by_and_nothing_asked_for(tmp_path, study):
+    alone = data.Interactions(np.arange(9), np.arange(9) % 3)
+    tests = data.Interactions(np.arange(9), (np.arange(9) + 1) % 3)
+    bare = data.Dataset("bare", 9, 3, alone, alone.select([]), tests)
+    with pytest.raises(ValueError, match="bare has no validation interactions"):
+        Study(tmp_path, tiny_config(), bare).tune([{}], {})
+    with pytest.raises(ValueError, match="a budget must be at least one setting"):
+        study.tune([], {})
+    with pytest.raises(ValueError, match="nothing was asked for"):
+        cli.write(study, [], ["method"], tmp_path, "x")
+    with pytest.raises(ValueError, match="methods must name each once; got bpr, bpr"):
+        cli.check_names("methods", ["bpr", "bpr"], ["bpr"])
+
+
+def test_flags_say_what_they_are():
+    from experiments import accuracy
+
+    assert cli._help(accuracy.run, "seeds") == "runs of each chosen setting."
+    assert cli._help(accuracy.run, "baseline").startswith("the method that the others")
+    assert cli._help(accuracy.run, "nothing") == "See the study's docstring."

@@ -23,6 +23,8 @@ from tests.training.helpers import tiny_config, tiny_dataset
         ("loss.threshold_optimizer", "rmsprop", "must be one of sgd, adam; got 'rms"),
         ("loss.threshold_learning_rate", -1.0, "must be at least 0; got -1.0"),
         ("training.min_delta", float("nan"), "training.min_delta must be at least 0"),
+        ("loss.temperature", float("inf"), "loss.temperature must be finite; got inf"),
+        ("training.learning_rate", float("inf"), "must be finite; got inf"),
         ("training.negatives", "many", "a number or 'all'; got 'many'"),
         ("training.negatives", "0", "training.negatives must be at least 1"),
         ("training.batch_size", 0, "training.batch_size must be at least 1"),
@@ -132,6 +134,20 @@ def test_a_weight_is_above_0_or_at_least_1_by_its_loss():
     config = tiny_config(loss__name="drrl", loss__weight=0.5)
     with pytest.raises(ValueError, match="loss.weight must be at least 1; got 0.5"):
         training.validate(config)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss__name": "sl_at_k"},
+        {"loss__name": "drrl", "loss__threshold_mode": "user"},
+    ],
+)
+def test_statistics_of_a_user_need_inner_products(changes):
+    pairs = {"model__name": "ncf", "model__scoring": "neumf"}
+    with pytest.raises(ValueError, match="needs scores by inner products"):
+        training.validate(tiny_config(**pairs, **changes))
+    training.validate(tiny_config(model__name="ncf", **changes))
 
 
 def test_negative_radius():

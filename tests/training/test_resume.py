@@ -123,3 +123,15 @@ def test_a_folder_of_other_data_is_refused(tmp_path):
     with pytest.raises(ValueError, match=sentence):
         training.run(config, tmp_path, dataset=other, progress=False)
     training.run(config, tmp_path, dataset=dataset, progress=False)
+
+
+def test_the_best_of_a_run_is_read_back(tmp_path):
+    config = tiny_config(loss__name="sl_at_k", loss__gamma=None)
+    results = training.run(config, tmp_path, dataset=tiny_dataset(), progress=False)
+    parts, state = training.load_best(tmp_path, dataset=tiny_dataset())
+    found = training.evaluate_state(parts, state.params, parts.test_split)
+    assert found == results["test"]
+    with pytest.raises(ValueError, match="holds a run on other data"):
+        training.load_best(tmp_path)
+    with pytest.raises(ValueError, match="must hold a run; got no config.json"):
+        training.load_best(tmp_path / "elsewhere")
