@@ -131,7 +131,7 @@ def test_the_best_of_a_run_is_read_back(tmp_path):
     parts, state = training.load_best(tmp_path, dataset=tiny_dataset())
     found = training.evaluate_state(parts, state.params, parts.test_split)
     assert found == results["test"]
-    with pytest.raises(ValueError, match="holds a run on other data"):
+    with pytest.raises(training.CheckpointError, match="is of another run"):
         training.load_best(tmp_path)
     with pytest.raises(ValueError, match="must hold a run; got no config.json"):
         training.load_best(tmp_path / "elsewhere")
