@@ -43,13 +43,15 @@ class Edge(NamedTuple):
     score: Array
     share: Array
 
-    def stated(self, distance: Array) -> Stated:
+    def stated(self, distance: Array, kappa: Array) -> Stated:
         """What is stated of the power of each entry."""
         score, share = self.score[..., None], self.share[..., None]
+        # At order infinity what is nearer than the threshold has its whole weight.
+        least = jnp.where(kappa[..., None] >= 1, 1, share)
         beyond = jnp.where((score >= 0) & (distance > score), 0.0, -1.0)
         nearer = (score >= 0) & (distance < score)
         return Stated(
-            jnp.where(distance == score, share, beyond), jnp.where(nearer, share, 0)
+            jnp.where(distance == score, share, beyond), jnp.where(nearer, least, 0)
         )
 
 
@@ -74,7 +76,7 @@ def tilt_at(
     """The tilted distribution at a temperature in units of the row's range."""
     mild = lax.stop_gradient(tau > 1)
     x = row.distance * (1 / tau)[..., None]
-    stated = None if edge is None else edge.stated(row.distance)
+    stated = None if edge is None else edge.stated(row.distance, row.kappa)
     return tilt(x, row.probs, row.kappa, mild, stated, whole)
 
 
