@@ -37,7 +37,10 @@ def refresh(
     ids = jnp.minimum(jnp.arange(blocks * block), num_users - 1)
 
     def one_block(block_ids):
-        product = scores.catalogue_scores(users[block_ids], items)
+        if objective.pairwise:
+            product = objective.pair_block((params, users, items), block_ids)
+        else:
+            product = scores.catalogue_scores(users[block_ids], items)
         product = product.astype(jnp.float32)
         if "quantile" in per_user:
             # Not the last column: for a slice XLA's CPU backend sorts whole rows,

@@ -10,7 +10,6 @@ from drrl_jax.losses.psl import ACTIVATIONS
 from drrl_jax.training.config import (
     DRRL_MODES,
     PROTOCOLS,
-    QUANTILE_LOSSES,
     at_least,
     hyperparameter_types,
     model_option_types,
@@ -77,14 +76,6 @@ def validate(config: config_dict.ConfigDict) -> None:
         raise ValueError(
             "loss.name='adv_infonce' scores its negatives a second time and needs a"
             " number of training.negatives; got 'all'."
-        )
-    if config.model.scoring == "neumf" and (
-        loss.name in QUANTILE_LOSSES or threshold_mode(config) == "user"
-    ):
-        raise ValueError(
-            "model.scoring='neumf' scores pairs one by one, and a loss at K or"
-            " loss.threshold_mode='user' needs scores by inner products; got"
-            f" loss.name={loss.name!r}."
         )
     choice("loss.threshold_optimizer", loss.threshold_optimizer, THRESHOLD_OPTIMISERS)
     at_least("loss.threshold_learning_rate", loss.threshold_learning_rate, 0)

@@ -136,20 +136,6 @@ def test_a_weight_is_above_0_or_at_least_1_by_its_loss():
         training.validate(config)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"loss__name": "sl_at_k"},
-        {"loss__name": "drrl", "loss__threshold_mode": "user"},
-    ],
-)
-def test_statistics_of_a_user_need_inner_products(changes):
-    pairs = {"model__name": "ncf", "model__scoring": "neumf"}
-    with pytest.raises(ValueError, match="needs scores by inner products"):
-        training.validate(tiny_config(**pairs, **changes))
-    training.validate(tiny_config(model__name="ncf", **changes))
-
-
 def test_negative_radius():
     config = tiny_config(loss__name="drrl", loss__radius=-0.1)
     with pytest.raises(ValueError, match="loss.radius must be at least 0; got -0.1"):

@@ -158,6 +158,20 @@ def test_user_thresholds_solve_the_catalogue():
     np.testing.assert_allclose(fresh["temperature"], exact.temperature, atol=1e-4)
 
 
+def test_quantiles_of_a_model_that_scores_pairs_are_of_its_own_scores():
+    config = tiny_config(
+        model__name="ncf", model__scoring="neumf", loss__name="sl_at_k", loss__top_k=5
+    )
+    parts = training.build(config, tiny_dataset())
+    state = parts.init()
+    users, items = parts.objective.embeddings(state.params, parts.data)
+    everyone = jnp.arange(parts.dataset.num_users)
+    scores = parts.objective.pair_block((state.params, users, items), everyone)
+    found = refresh(parts.objective, state.params, state.per_user, parts.data, top_k=5)
+    fifth = np.sort(np.asarray(scores), axis=1)[:, -5]
+    np.testing.assert_allclose(found["quantile"], fifth, atol=1e-6)
+
+
 def test_rows_are_fetched_first_where_they_are_few():
     config = tiny_config(training__batch_size=4, training__negatives="3")
     scored = []
