@@ -46,8 +46,11 @@ class Edge(NamedTuple):
     def stated(self, distance: Array, kappa: Array) -> Stated:
         """What is stated of the power of each entry."""
         score, share = self.score[..., None], self.share[..., None]
-        # At order infinity what is nearer than the threshold has its whole weight.
-        least = jnp.where(kappa[..., None] >= 1, 1, share)
+        # A float below another is nearer by half its epsilon at least: at order infinity
+        # what is nearer than the threshold has its whole weight.
+        order = lax.stop_gradient(kappa)[..., None]
+        steps = (1 - order) / jnp.maximum(order, 1e-3)
+        least = jnp.maximum(share, (jnp.finfo(kappa.dtype).eps / 2) ** steps)
         beyond = jnp.where((score >= 0) & (distance > score), 0.0, -1.0)
         nearer = (score >= 0) & (distance < score)
         return Stated(

@@ -82,7 +82,8 @@ def worst_case(
     for it. At order infinity it is wrong for radii below the tolerance of the solver.
 
     Args:
-      values: scores f, finite where used. [..., n]
+      values: scores f, finite where used, and those of a row within 1e18 of each other
+        (in float32): mask by ``where``, not by a huge negative score. [..., n]
       gamma: the order, in ``[1, inf]``; a number, or one a row. [...]
       radius: the radius eta in nats, at least 0; a number, or one a row. [...]
       probs: base weights q, at least 0, normalised over the used entries; uniform if

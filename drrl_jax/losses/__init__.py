@@ -8,7 +8,7 @@ r"""Losses for implicit feedback: one signature, no state, masks and all.
 * ``where``, ``[..., negatives]``, True = use. A masked entry behaves as if deleted,
   whatever it holds. **A row whose negatives are all masked has the value 0 and the
   gradient 0, in its positive score too, and is in no mean.** What is not masked is
-  finite: delete a negative by ``where``, not by a score of minus infinity.
+  finite: delete a negative by ``where``, not by minus infinity or a huge negative score.
 * ``reduce_fn(values, where=...)`` gets a mask of the rows that have a negative, or
   ``None``; :func:`masked_mean` is the default, ``jnp.sum`` and ``jnp.mean`` fit;
   ``reduce_fn=None`` returns the rows. No rows at all reduce to 0.

@@ -354,3 +354,13 @@ def test_scores_that_nearly_tie_at_the_threshold():
             exact = ordered[:, :whole].sum(1) + (kept - whole) * ordered[:, whole]
             np.testing.assert_allclose(found.value, exact / kept, atol=1e-6)
             assert float(jnp.max(found.weights)) <= np.exp(radius) / 200 * 1.001
+
+
+def test_near_ties_at_a_huge_finite_order():
+    u = 2.0**-24
+    near = [2 * u, 2 * u, -3 * u, 3 * u, -3 * u, 0, -3 * u]
+    values = jnp.array([1, 0.7, *near, -1], jnp.float32)
+    found = dro.worst_case(values, gamma=1e4, radius=1.2)
+    assert float(found.weights @ values) == pytest.approx(float(found.value), abs=1e-3)
+    divergence = dro.renyi_divergence(found.weights, jnp.full(10, 0.1), gamma=1e4)
+    assert float(divergence) == pytest.approx(1.2, abs=1e-3)
