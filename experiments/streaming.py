@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import data, evaluation, training
-from drrl_jax.data.interactions import pair_keys
+from drrl_jax.data.cleaning import shared
 from experiments import cli
 from experiments import study as study_lib
 from experiments.methods import DEFAULTS
@@ -136,9 +136,9 @@ def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
     seen = everything.select([])
     found = []
     for train, test in data.prequential_windows(everything, windows):
-        train = train.select(~_among(train, seen))
+        train = train.select(~shared(train, seen))
         known = data.concatenate(seen, train)
-        new = np.isin(test.users, known.users) & ~_among(test, known)
+        new = np.isin(test.users, known.users) & ~shared(test, known)
         found.append(
             dataclasses.replace(
                 dataset,
@@ -150,11 +150,6 @@ def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
         )
         seen = known
     return found
-
-
-def _among(pairs: data.Interactions, others: data.Interactions) -> np.ndarray:
-    """True for each pair that the others have too."""
-    return np.isin(pair_keys(pairs), pair_keys(others))
 
 
 if __name__ == "__main__":

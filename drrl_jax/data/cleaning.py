@@ -107,7 +107,7 @@ def clean(
         names = list(cleaned)
         for later in names[1:]:
             for earlier in names[: names.index(later)]:
-                bad = _shared(cleaned[later], cleaned[earlier])
+                bad = shared(cleaned[later], cleaned[earlier])
                 detail = f"{_count(bad.sum(), 'pair')} that is in {earlier} already"
                 if bad.sum() > 1:
                     detail = detail.replace("that is", "that are")
@@ -176,8 +176,8 @@ def _repeats(data: Interactions) -> np.ndarray:
     return bad
 
 
-def _shared(later: Interactions, earlier: Interactions) -> np.ndarray:
-    """Mask of rows whose pair is in another part."""
+def shared(later: Interactions, earlier: Interactions) -> np.ndarray:
+    """Mask of rows whose pair is in another part, ``bool [len(later)]``."""
     keys, known = pair_keys(later), np.sort(pair_keys(earlier))
     if not len(known):
         return np.zeros(len(keys), bool)

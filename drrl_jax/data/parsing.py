@@ -218,13 +218,7 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
             return None
         return _numbers(cells[role], numbers, where, role, kind)
 
-    ratings, timestamps = values("rating", float), values("timestamp", float)
-    if timestamps is not None and np.any(timestamps != np.floor(timestamps)):
-        first = int(np.argmax(timestamps != np.floor(timestamps)))
-        raise ValueError(
-            f"{where}:{numbers[first]}: expected a whole number as timestamp, got"
-            f" {cells['timestamp'][first]!r}; in a finer unit none is lost."
-        )
+    ratings, timestamps = values("rating", float), values("timestamp", int)
     return Columns(
         _ids(cells["user"], numbers, where, "user", ids, layout),
         _ids(cells["item"], numbers, where, "item", ids, layout),
@@ -285,6 +279,11 @@ def _numbers(
         raise ValueError(
             f"{where}:{lines[bad[0]]}: expected a number as {role}, "
             f"got {cells[bad[0]][:60]!r}."
+        )
+    if kind is int and len(cut := np.flatnonzero(values != np.floor(values))):
+        raise ValueError(
+            f"{where}:{lines[cut[0]]}: expected a whole number as {role}, got"
+            f" {cells[cut[0]]!r}; in a finer unit none is lost."
         )
     return values
 
