@@ -20,6 +20,7 @@ from drrl_jax.dro.equation import Form, Rows, bounds, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
 from drrl_jax.dro.solve import budget_root, starting_point
 from drrl_jax.dro.temperature import dual_value
+from drrl_jax.dro.tilt import entropy_curvature
 
 
 class WorstCase(NamedTuple):
@@ -252,17 +253,49 @@ def _envelope_jvp(whole, primals, tangents):
     row, weights, temperature, kappa, eta = primals
     drow, _, _, dkappa, deta = tangents
 
-    def of(probs: Array, kappa: Array, eta: Array) -> Array:
+    def of(probs: Array) -> Array:
         return dual_value(row._replace(probs=probs), temperature, kappa, eta, whole)
 
-    primals, tangents = (row.probs, kappa, eta), (drow.probs, dkappa, deta)
-    if all(isinstance(t, SymbolicZero) for t in tangents):
-        value, partial = of(*primals), 0
+    if isinstance(drow.probs, SymbolicZero):
+        value = of(row.probs)
+        partial = jnp.zeros_like(value)
     else:
-        tangents = tuple(_dense(t) for t in tangents)
-        value, partial = jax.jvp(of, primals, tangents)
+        value, partial = jax.jvp(of, (row.probs,), (drow.probs,))
+    if not (isinstance(dkappa, SymbolicZero) and isinstance(deta, SymbolicZero)):
+        by_kappa, by_eta = _ball_slopes(row, weights, temperature, kappa)
+        partial += by_kappa * _dense(dkappa) + by_eta * _dense(deta)
     moved = jnp.sum(weights * _dense(drow.distance), axis=-1)
     return value, partial + _dense(drow.best) - moved
+
+
+def _ball_slopes(
+    row: Candidates, weights: Array, temperature: Array, kappa: Array
+) -> tuple[Array, Array]:
+    r"""The derivatives of the worst case in kappa and in the radius.
+
+    .. math::
+        \frac{\partial V}{\partial \eta} = T = \sum_j p_j (\tau - \kappa d_j), \qquad
+        \frac{\partial V}{\partial \kappa}
+            = -T \frac{\partial D_\kappa(p \| q)}{\partial \kappa}
+            = -\frac{1}{T} \sum_j p_j (d_j - \bar d)^2 \,
+              h\Big(\kappa \frac{d_j - \bar d}{T}\Big)
+
+    with :math:`d_j` the distance from the best score, :math:`\bar d` its mean under p
+    and :math:`h(z) = ((1-z) \log(1-z) + z) / z^2`. They are the Lagrangian's at the
+    weights and so as exact as these. The dual's derivative at a fixed temperature is
+    not: it moves the threshold, at which at high orders, where scores enter in jumps,
+    the solution is stationary to rounding only on one side.
+    """
+    tau = temperature[..., None]
+    margin = jnp.where(weights > 0, tau - kappa[..., None] * row.distance, 0)
+    by_eta = jnp.sum(weights * jnp.maximum(margin, 0), axis=-1)
+    some = by_eta > 0
+    scale = jnp.where(some, by_eta, 1)
+    mean = jnp.sum(weights * row.distance, axis=-1)
+    off = jnp.where(weights > 0, row.distance - mean[..., None], 0)
+    curved = entropy_curvature(kappa[..., None] * off / scale[..., None])
+    spread = jnp.sum(weights * off**2 * curved, axis=-1)
+    return jnp.where(some, -spread / scale, 0), by_eta
 
 
 def _dense(tangent: Array | SymbolicZero) -> Array:

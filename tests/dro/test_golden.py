@@ -148,3 +148,36 @@ def test_divergence_in_closed_form():
     np.testing.assert_allclose(dro.renyi_divergence(p, q, 1.0), kl, rtol=1e-5)
     two = np.log(0.49 / 0.4 + 0.09 / 0.6)
     np.testing.assert_allclose(dro.renyi_divergence(p, q, 2.0), two, rtol=1e-5)
+
+
+def _dual_minimum(values, gamma, radius):
+    """The worst case over uniform probabilities by a scalar search over thresholds."""
+    kappa, best = (gamma - 1) / gamma, values.max()
+
+    def objective(log_distance):
+        threshold = best - np.exp(log_distance)
+        excess = np.maximum(values - threshold, 0)
+        power = np.mean((excess / excess.max()) ** (1 / kappa)) ** kappa
+        return np.exp(radius * kappa) * excess.max() * power + threshold
+
+    grid = np.linspace(-8, 12, 400)
+    at = np.argmin([objective(x) for x in grid])
+    return optimize.minimize_scalar(
+        objective, bounds=(grid[at - 1], grid[at + 1]), options={"xatol": 1e-10}
+    ).fun
+
+
+@pytest.mark.parametrize("ties", [False, True], ids=["apart", "ties"])
+def test_derivative_in_the_order_by_differences(ties):
+    values = np.random.default_rng(0).normal(size=20)
+    values = np.round(values) if ties else values
+    slope = jax.jit(
+        jax.grad(lambda gamma, v, r: dro.worst_case_mean(v, gamma=gamma, radius=r))
+    )
+    for gamma in (1.01, 1.5, 3.0, 10.0, 30.0, 100.0):
+        for radius in (0.1, 0.5, 1.0):
+            step = 1e-3 * (gamma - 1)
+            ends = [_dual_minimum(values, gamma + s * step, radius) for s in (1, -1)]
+            expected = (ends[0] - ends[1]) / (2 * step)
+            found = slope(jnp.float32(gamma), jnp.float32(values), radius)
+            np.testing.assert_allclose(found, expected, rtol=5e-3)
