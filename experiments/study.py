@@ -105,7 +105,7 @@ class Study:
         Raises:
           ValueError: if the point was trained on other data.
         """
-        identity = config.to_json_best_effort(sort_keys=True) + suffix
+        identity = json.dumps(_set_fields(config), sort_keys=True, default=str) + suffix
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         path = self.workdir / "points" / f"{key}.json"
         fingerprint = (dataset or self.dataset).fingerprint
@@ -167,6 +167,15 @@ class Study:
         rows = [self.point({**changes, "seed": 0}, labels) for changes in grid]
         best = max(range(len(rows)), key=lambda i: rows[i][monitor])
         return grid[best], rows
+
+
+def _set_fields(config: config_dict.ConfigDict) -> dict[str, Any]:
+    """The fields that hold something: one that is new, and unset, renames no point."""
+    return {
+        name: _set_fields(value) if isinstance(value, config_dict.ConfigDict) else value
+        for name, value in config.items()
+        if value is not None
+    }
 
 
 def grid(**axes: Sequence[Any]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import config_dict
 
 from drrl_jax import data, training
 from experiments import cli, report
@@ -276,6 +277,15 @@ def test_a_point_of_other_data_is_not_taken_for_ones_own(tmp_path):
         ValueError, match=f"other data: its fingerprint is .{mine['data']}"
     ):
         Study(tmp_path, config, other).point({}, {})
+
+
+def test_an_unset_field_that_is_new_renames_no_point(tmp_path):
+    config = tiny_config(training__epochs=0)
+    before = Study(tmp_path, config, tiny_dataset()).point({}, {})
+    with config.unlocked():
+        config.loss.of_the_next_release = config_dict.placeholder(float)
+    after = Study(tmp_path, config, tiny_dataset()).point({}, {})
+    assert after == before
 
 
 def test_estimators_need_a_threshold(study):
