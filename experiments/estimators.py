@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import data, dro, training
-from drrl_jax.training.state import catalogue_mask
 from experiments.study import Row, Study
 
 
@@ -47,12 +46,7 @@ def estimators(
     table = data.negative_table(positives, study.dataset.num_items)
     ids = jnp.arange(min(num_rows, study.dataset.num_users))
     scores = (users[ids] @ items.T).astype(jnp.float32)
-    mask = catalogue_mask(
-        parts.data.positives,
-        ids,
-        study.dataset.num_items,
-        parts.objective.max_positives,
-    )
+    mask = parts.objective.catalogue_mask(parts.data, ids)
     truth = dro.worst_case(scores, gamma=gamma, radius=radius, where=mask)
     # The gradient in the user's embedding, the direction that training follows.
     exact = truth.weights @ items

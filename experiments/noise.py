@@ -23,7 +23,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import data, dro, training
-from drrl_jax.training.state import catalogue_mask
 from experiments import cli
 from experiments import study as study_lib
 from experiments.methods import DEFAULTS, FAMILY
@@ -96,12 +95,7 @@ def known_false_negatives(
     state, _ = training.fit(parts, progress=False)
     users, items = parts.objective.embeddings(state.params, parts.data)
     ids = jnp.arange(min(num_users, study.dataset.num_users))
-    mask = catalogue_mask(
-        parts.data.positives,
-        ids,
-        study.dataset.num_items,
-        parts.objective.max_positives,
-    )
+    mask = parts.objective.catalogue_mask(parts.data, ids)
     scores = users[ids] @ items.T
     hidden = np.zeros((study.dataset.num_users, study.dataset.num_items), bool)
     false = study.dataset.false_negatives

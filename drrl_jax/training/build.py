@@ -11,7 +11,7 @@ import optax
 from ml_collections import config_dict
 
 from drrl_jax import data as data_lib
-from drrl_jax import dro, evaluation, losses, models, scores
+from drrl_jax import dro, evaluation, models, scores
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
 from drrl_jax.training.objective import Objective
@@ -19,6 +19,7 @@ from drrl_jax.training.optimiser import auxiliary_form, make_optimiser
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.source import source_arguments
 from drrl_jax.training.state import DeviceData, Stream, TrainState, start_of_stream
+from drrl_jax.training.supply import needs, trained_variables
 from drrl_jax.training.validation import validate
 
 
@@ -185,8 +186,7 @@ def check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None
             "training.negatives must be at most the number of items,"
             f" {dataset.num_items}; got {negatives}. 'all' takes each once."
         )
-    ranks = config.loss.name in config_lib.QUANTILE_LOSSES
-    if ranks and config.loss.top_k > dataset.num_items:
+    if needs(config.loss.name, "quantile") and config.loss.top_k > dataset.num_items:
         raise ValueError(
             "loss.top_k must be at most the number of items,"
             f" {dataset.num_items}; got {config.loss.top_k}."
@@ -262,27 +262,19 @@ def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
     objective, config = parts.objective, parts.config
     model_key, extra_key = jax.random.split(start_of_stream(seed, Stream.START))
     variables = objective.model.init(model_key, parts.data.graph)
-    params: dict[str, Any] = {"model": variables, **parts.extra_params}
+    params: dict[str, Any] = {
+        "model": variables,
+        **trained_variables(objective.loss_name, objective.model, extra_key),
+        **parts.extra_params,
+    }
     per_user: dict[str, jax.Array] = {}
     zeros = jnp.zeros((objective.model.num_users,), jnp.float32)
     if objective.mode == "learned":
         params["threshold"] = zeros + config.loss.threshold_init
     elif objective.mode == "user":
         per_user = {"threshold": zeros, "temperature": jnp.copy(zeros)}
-    if objective.loss_name in config_lib.QUANTILE_LOSSES:
+    if needs(objective.loss_name, "quantile"):
         per_user = {"quantile": zeros}
-    if objective.loss_name == "adv_infonce":
-        # Rows of length √dim: the adversary's small rate turns their cosines slowly.
-        adversary = models.MF(
-            objective.model.num_users,
-            objective.model.num_items,
-            objective.model.dim,
-            initialiser="normal",
-            init_scale=1.0,
-        )
-        params["adversary"] = adversary.init(extra_key)["params"]
-    if objective.loss_name == "llpauc":
-        params["llpauc"] = losses.llpauc_variables()
     return TrainState(
         jnp.zeros((), jnp.int32), params, parts.optimiser.init(params), per_user
     )

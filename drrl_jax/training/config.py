@@ -9,19 +9,14 @@ from ml_collections import config_dict
 
 from drrl_jax import losses, models, scores
 from drrl_jax.training.source import source_fields
+from drrl_jax.training.supply import SUPPLIED
 
-# Arguments of a loss that the training loop supplies; all others are hyperparameters.
-SUPPLIED = frozenset(
-    "where reduce_fn log_q quantile threshold users group_size hardness variables".split()
-)
 # The threshold modes that a loss allows, its default first.
 DRRL_MODES = {
     "drrl": ("solved", "learned", "user"),
     "drrl_dual": ("learned", "user"),
     "drrl_tempered": ("row", "user"),
 }
-# Losses that weigh a row by the user's top-K score, refreshed from the catalogue.
-QUANTILE_LOSSES = frozenset({"sl_at_k", "drrl_at_k"})
 DOT_PRODUCT_LOSSES = frozenset({"bpr", "bce", "mse"})
 PROTOCOLS = ("strict", "benchmark", "drrl")
 

@@ -14,31 +14,15 @@ import jax.numpy as jnp
 from drrl_jax import losses, scores
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.models import Backbone
-from drrl_jax.training.config import QUANTILE_LOSSES
-from drrl_jax.training.state import DeviceData, catalogue_mask, positives_of
+from drrl_jax.training.state import (
+    Batch,
+    DeviceData,
+    catalogue_mask,
+    positives_of,
+)
+from drrl_jax.training.supply import Sources, supply
 
 Params = dict[str, Any]
-
-
-class Batch(NamedTuple):
-    """Ids of one step.
-
-    Attributes:
-      users: ``int32 [batch]``.
-      items: the positives, ``int32 [batch]``.
-      valid: False for the rows that pad the last batch, ``bool [batch]``.
-      negatives: ``int32 [batch, negatives]``, or ``[pool]`` where the rows share them
-        (see ``pool.py``); ``None`` stands for the whole catalogue.
-      where: negatives to use, ``bool [batch, negatives]``, or ``None`` for all.
-      log_q: log proposal probabilities, of the negatives' shape; ``None`` for uniform.
-    """
-
-    users: jax.Array
-    items: jax.Array
-    valid: jax.Array
-    negatives: jax.Array | None = None
-    where: jax.Array | None = None
-    log_q: jax.Array | None = None
 
 
 class Scored(NamedTuple):
@@ -208,12 +192,7 @@ class Objective:
             if batch.negatives is None:
                 negative = scores.catalogue_scores(*ready)
                 positive = scores.pick(negative, batch.items[:, None])[:, 0]
-                where = catalogue_mask(
-                    data.positives,
-                    batch.users,
-                    self.model.num_items,
-                    self.max_positives,
-                )
+                where = self.catalogue_mask(data, batch.users)
                 squared = norms[batch.items]
             else:
                 ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
@@ -294,34 +273,15 @@ class Objective:
 
     def _supplied(self, params, per_user, batch) -> dict[str, Any]:
         """What the loss needs beyond scores: thresholds, quantiles, variables."""
-        name = self.loss_name
-        if name == "drrl_dual":
-            table = params if self.mode == "learned" else per_user
-            return {"threshold": table["threshold"][batch.users]}
-        if name == "drrl_tempered" and self.mode == "user":
+        if self.loss_name == "drrl_tempered" and self.mode == "user":
             return {"temperature": per_user["temperature"][batch.users]}
-        if name in QUANTILE_LOSSES:
-            return {"quantile": per_user["quantile"][batch.users]}
-        if name in ("bsl_grouped", "bilateral", "bilateral_tempered"):
-            # Padding rows belong to nobody: each is a group of its own.
-            nobody = -1 - jnp.arange(batch.users.shape[0], dtype=batch.users.dtype)
-            users = {"users": jnp.where(batch.valid, batch.users, nobody)}
-            if name == "bsl_grouped":
-                return users
-            # An epoch has a user's positive once: no batch has more rows of a user.
-            return {**users, "group_size": self.max_positives}
-        if name == "adv_infonce":
-            adversary = params["adversary"]
-            rivals = scores.normalise(adversary["users"][batch.users])
-            if batch.negatives.ndim == 1:
-                items = scores.normalise(adversary["items"][batch.negatives])
-                hardness = scores.catalogue_scores(rivals, items)
-            else:
-                items = scores.normalise(adversary["items"])
-                hardness = scores.sampled_scores(
-                    rivals, items, batch.negatives, self.route
-                )
-            return {"hardness": hardness}
-        if name == "llpauc":
-            return {"variables": params["llpauc"]}
-        return {}
+        sources = Sources(
+            params, per_user, batch, self.mode, self.route, self.max_positives
+        )
+        return supply(self.loss_name, sources)
+
+    def catalogue_mask(self, data: DeviceData, users: jax.Array) -> jax.Array:
+        """True where an item is not a training positive: ``bool [users, num_items]``."""
+        return catalogue_mask(
+            data.positives, users, self.model.num_items, self.max_positives
+        )

@@ -23,8 +23,7 @@ import numpy as np
 from drrl_jax import data as data_lib
 from drrl_jax import scores
 from drrl_jax.data.negatives import random_below
-from drrl_jax.training.objective import Batch
-from drrl_jax.training.state import DeviceData, positives_of
+from drrl_jax.training.state import Batch, DeviceData, positives_of
 
 POOLS = ("shared", "batch")
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from drrl_jax import dro, scores
 from drrl_jax.evaluation import top_k as best_items
 from drrl_jax.training.objective import Objective, Params
-from drrl_jax.training.state import DeviceData, catalogue_mask
+from drrl_jax.training.state import DeviceData
 
 
 def refresh(
@@ -50,12 +50,7 @@ def refresh(
             product,
             gamma=hyper["gamma"],
             radius=radius,
-            where=catalogue_mask(
-                data.positives,
-                block_ids,
-                objective.model.num_items,
-                objective.max_positives,
-            ),
+            where=objective.catalogue_mask(data, block_ids),
             init=per_user["temperature"][block_ids],
         )
         return {

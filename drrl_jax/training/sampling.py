@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import data as data_lib
-from drrl_jax.training.objective import Batch
 from drrl_jax.training.pool import PoolTable, draw_pool, pool_table
-from drrl_jax.training.state import DeviceData
+from drrl_jax.training.state import Batch, DeviceData
 
 
 class Sampling(NamedTuple):

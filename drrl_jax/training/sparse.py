@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import optax
 
 from drrl_jax import scores
-from drrl_jax.training.objective import Batch, Objective, Params
+from drrl_jax.training.objective import Objective, Params
 from drrl_jax.training.optimiser import of_row_sums, rate_override
-from drrl_jax.training.state import DeviceData
+from drrl_jax.training.state import Batch, DeviceData
 
 
 def unique_rows(ids: jax.Array, num_rows: int) -> tuple[jax.Array, jax.Array]:

@@ -50,6 +50,27 @@ class DeviceData(NamedTuple):
     marked: Csr | None = None
 
 
+class Batch(NamedTuple):
+    """Ids of one step.
+
+    Attributes:
+      users: ``int32 [batch]``.
+      items: the positives, ``int32 [batch]``.
+      valid: False for the rows that pad the last batch, ``bool [batch]``.
+      negatives: ``int32 [batch, negatives]``, or ``[pool]`` where the rows share them
+        (see ``pool.py``); ``None`` stands for the whole catalogue.
+      where: negatives to use, ``bool [batch, negatives]``, or ``None`` for all.
+      log_q: log proposal probabilities, of the negatives' shape; ``None`` for uniform.
+    """
+
+    users: jax.Array
+    items: jax.Array
+    valid: jax.Array
+    negatives: jax.Array | None = None
+    where: jax.Array | None = None
+    log_q: jax.Array | None = None
+
+
 class Stream(enum.IntEnum):
     """Streams of randomness of a run: none reads another's keys."""
 

@@ -25,6 +25,7 @@ from drrl_jax.training.optimiser import (
 )
 from drrl_jax.training.pool import POOLS
 from drrl_jax.training.source import check_source
+from drrl_jax.training.supply import needs
 
 
 def validate(config: config_dict.ConfigDict) -> None:
@@ -72,9 +73,9 @@ def validate(config: config_dict.ConfigDict) -> None:
             "model.scoring='neumf' scores pairs one by one and needs a number of"
             " training.negatives; got 'all'."
         )
-    if num_negatives(config) is None and loss.name == "adv_infonce":
+    if num_negatives(config) is None and needs(loss.name, "hardness"):
         raise ValueError(
-            "loss.name='adv_infonce' scores its negatives a second time and needs a"
+            f"loss.name={loss.name!r} scores its negatives a second time and needs a"
             " number of training.negatives; got 'all'."
         )
     choice("loss.threshold_optimizer", loss.threshold_optimizer, THRESHOLD_OPTIMISERS)
@@ -211,12 +212,12 @@ def _check_optimiser(config: config_dict.ConfigDict) -> None:
     if rule.startswith("sparse_") and (
         config.model.name != "mf"
         or num_negatives(config) is None
-        or config.loss.name == "adv_infonce"
+        or needs(config.loss.name, "hardness")
     ):
         raise ValueError(
             "training.optimiser='sparse_…' updates the rows of a batch: it needs"
-            " model.name 'mf', a number of training.negatives and a loss other than"
-            f" 'adv_infonce'; got {config.model.name!r},"
+            " model.name 'mf', a number of training.negatives and a loss without an"
+            f" adversary; got {config.model.name!r},"
             f" {config.training.negatives!r} and {config.loss.name!r}."
         )
 
@@ -261,7 +262,7 @@ def _check_loss(config: config_dict.ConfigDict) -> None:
     if loss.auxiliary_form is not None:
         choice("loss.auxiliary_form", loss.auxiliary_form, AUXILIARY_FORMS)
     for name in ("auxiliary_form", "auxiliary_learning_rate"):
-        if loss[name] is not None and loss.name != "llpauc":
+        if loss[name] is not None and not needs(loss.name, "variables"):
             raise ValueError(
                 f"loss.{name} belongs to 'llpauc'; loss.name is {loss.name!r}."
             )

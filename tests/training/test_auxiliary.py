@@ -200,3 +200,32 @@ def test_quantiles_are_refreshed_at_the_asked_epochs_from_the_whole_catalogue():
     users, items = parts.objective.embeddings(states[2].params, parts.data)
     expected = np.sort(np.asarray(users @ items.T), axis=1)[:, -5]
     np.testing.assert_allclose(quantiles[3], expected, rtol=1e-5)
+
+
+def test_a_loss_gets_what_its_signature_names(monkeypatch):
+    seen = {}
+
+    def mine(
+        pos_scores,
+        neg_scores,
+        *,
+        quantile,
+        users,
+        where=None,
+        log_q=None,
+        reduce_fn=losses.masked_mean,
+    ):
+        seen.update(quantile=quantile.shape, users=users.shape)
+        return losses.softmax(
+            pos_scores - quantile,
+            neg_scores - quantile[:, None],
+            where=where,
+            reduce_fn=reduce_fn,
+        )
+
+    monkeypatch.setitem(losses.LOSSES, "mine", mine)
+    parts = training.build(tiny_config(loss__name="mine"), tiny_dataset())
+    state, results = training.fit(parts, progress=False)
+    assert seen == {"quantile": (128,), "users": (128,)}
+    assert np.asarray(state.per_user["quantile"]).any(), "never refreshed"
+    assert results["epochs"] == 4
