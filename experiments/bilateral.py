@@ -104,6 +104,7 @@ def run(
       methods: keys of ``METHODS``.
     """
     cli.check_names("methods", methods, METHODS)
+    cli.check_numbers("false_positives", false_positives, 0, 1)
     best: dict[str, dict[str, Any]] = {}
     tuning: list[Row] = []
     size = {"training.batch_size": batch_size}

@@ -5,6 +5,7 @@ flags that all share (config, workdir, out, progress), runs it and prints the ta
 """
 
 import inspect
+import math
 import pathlib
 import re
 import shlex
@@ -91,6 +92,47 @@ def check_names(
     if unknown:
         raise ValueError(
             f"{flag} must be among {', '.join(known)}{where}; got {', '.join(unknown)}."
+        )
+
+
+def check_numbers(
+    flag: str,
+    values: Sequence[str],
+    low: float,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    whole: bool = False,
+) -> None:
+    """Raises ``ValueError`` for what is no number of a range, before anything is trained.
+
+    Args:
+      flag: what the numbers are, such as ``gammas``.
+      values: numbers as they were typed.
+      low: the least; with ``above`` they must be greater.
+      high: the most.
+      above: whether ``low`` itself is out.
+      whole: whether they must be whole.
+
+    Example:
+      >>> check_numbers("rates", ["0.1", "1.5"], 0, 1)
+      Traceback (most recent call last):
+      ...
+      ValueError: rates must be numbers in [0, 1]; got 0.1, 1.5.
+    """
+
+    def fits(value: str) -> bool:
+        try:
+            number = int(value) if whole else float(value)
+        except ValueError:
+            return False
+        return (low < number if above else low <= number) and number <= high
+
+    if not all(map(fits, values)):
+        kind = "whole numbers" if whole else "numbers"
+        start = f"{'(' if above else '['}{low:g}"
+        raise ValueError(
+            f"{flag} must be {kind} in {start}, {high:g}]; got {', '.join(values)}."
         )
 
 

@@ -71,6 +71,7 @@ def run(
         raise ValueError(
             f"gammas must be finite and greater than 1; got {', '.join(gammas)}."
         )
+    cli.check_numbers("groups", groups, 1, study.dataset.num_users, whole=True)
     options = {"rate": rate, "inner_steps": inner_steps, "criterion": criterion}
     tuning: list[Row] = []
     final: list[Row] = []

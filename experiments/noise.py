@@ -43,6 +43,13 @@ def run(
     radius: float = 1.0,
 ) -> str:
     """Trains every method at every rate, and weighs the known false negatives."""
+    for flag, rates in (
+        ("false_negatives", false_negatives),
+        ("marked", marked),
+        ("false_positives", false_positives),
+    ):
+        cli.check_numbers(flag, rates, 0, 1)
+    cli.check_numbers("gammas", gammas, 1)
     monitor = study.config.evaluation.monitor
     chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
 
@@ -59,6 +66,11 @@ def run(
             **data_of,
         )
 
+    # A loss of too few negatives for a rate is refused before the first run.
+    for changes in chosen.values():
+        for rate in false_negatives:
+            noise = {"training.false_negative_rate": float(rate)}
+            training.validate(study.configured({**changes, **noise}))
     rows: list[Row] = []
     for rate in false_negatives:
         rows += points("false negatives", rate, "training.false_negative_rate")

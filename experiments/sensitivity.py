@@ -9,6 +9,7 @@ method, learned thresholds from each of ``threshold_inits``. An empty list leave
 out: ``--radii=``.
 """
 
+import math
 import pathlib
 from typing import Any
 
@@ -57,6 +58,10 @@ def run(
       methods: losses of the third map, keys of ``experiments.methods.METHODS``.
     """
     cli.check_names("methods", methods, DEFAULTS)
+    cli.check_numbers("gammas", gammas, 1)
+    cli.check_numbers("radii", radii, 0)
+    cli.check_numbers("temperatures", temperatures, 0, above=True)
+    cli.check_numbers("threshold_inits", threshold_inits, -math.inf)
     tables = []
     for name, loss, field, values in (
         ("sensitivity", "drrl", "radius", radii),

@@ -91,6 +91,12 @@ def run(
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
     cli.check_names("methods", methods, {**METHODS, **HELD, **known})
+    if draws:
+        cli.check_numbers("sample_sizes", sample_sizes, 1, whole=True)
+        cli.check_numbers("gamma", [str(gamma)], 1, above=True)
+    most = study.dataset.num_items
+    drawn = [size for size in sizes if size != "all"]
+    cli.check_numbers("sizes", drawn, 1, most, whole=True)
     changed = {n: _changes(n, float(gamma), float(radius), known) for n in methods}
     points = [
         (

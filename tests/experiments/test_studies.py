@@ -268,6 +268,36 @@ def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
         module.run(study, tmp_path, **{flag: ("sofmax",)})
 
 
+@pytest.mark.parametrize(
+    ("name", "flag", "given", "expected"),
+    [
+        ("noise", "marked", ("0.1", "2"), r"numbers in \[0, 1\]; got 0.1, 2"),
+        ("noise", "gammas", ("0.5",), r"numbers in \[1, inf\]; got 0.5"),
+        ("bilateral", "false_positives", ("x",), r"numbers in \[0, 1\]; got x"),
+        ("sensitivity", "temperatures", ("0",), r"numbers in \(0, inf\]; got 0"),
+        ("learn_gamma", "groups", ("",), "whole numbers in .*; got "),
+        ("thresholds", "sizes", ("all", "0"), r"whole numbers in \[1, 100\]; got 0"),
+        ("thresholds", "gamma", 1.0, r"numbers in \(1, inf\]; got 1.0"),
+    ],
+)
+def test_a_wrong_number_is_a_sentence_before_anything_is_trained(
+    name, flag, given, expected, study, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "build", None)
+    module = importlib.import_module(f"experiments.{name}")
+    with pytest.raises(ValueError, match=f"{flag} must be {expected}"):
+        module.run(study, tmp_path, **{flag: given})
+
+
+def test_noise_refuses_a_loss_of_one_negative_before_anything_is_trained(
+    study, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "build", None)
+    noise = importlib.import_module("experiments.noise")
+    with pytest.raises(ValueError, match=r"one of training.negatives.*0.125 of 1"):
+        noise.run(study, tmp_path, methods=("bpr",))
+
+
 def test_a_point_of_other_data_is_not_taken_for_ones_own(tmp_path):
     config = tiny_config(training__epochs=1, training__eval_every=1)
     mine = Study(tmp_path, config, tiny_dataset()).point({}, {})
