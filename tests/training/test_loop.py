@@ -247,6 +247,16 @@ def test_a_finished_run_reads_no_data(tmp_path, monkeypatch):
     )
 
 
+def test_baselines_may_join_a_finished_run(tmp_path):
+    config = tiny_config(training__epochs=1)
+    load = {"load": lambda _: tiny_dataset(), "progress": False}
+    alone = training.run_with_baselines(config, tmp_path, **load)
+    config.baselines = ("popularity", "softmax")
+    beside = training.run_with_baselines(config, tmp_path, **load)
+    assert list(beside) == ["popularity", "softmax", *alone]
+    assert beside["drrl_tempered (mf)"] == alone["drrl_tempered (mf)"]
+
+
 def test_a_run_that_never_started_leaves_the_folder_free(tmp_path):
     config = tiny_config(data__source="files", data__path=str(tmp_path / "typo.csv"))
     with pytest.raises(FileNotFoundError):
