@@ -2,6 +2,18 @@
 
 from typing import Any
 
+# What LaTeX reads otherwise, or not at all.
+_LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "_%&#$"},
+        "±": r"$\pm$",
+        "γ": r"$\gamma$",
+        "β": r"$\beta$",
+        "τ": r"$\tau$",
+        "η": r"$\eta$",
+    }
+)
+
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table whose columns line up in a terminal.
@@ -25,10 +37,10 @@ def latex_table(header: list[str], rows: list[list[str]]) -> str:
     r"""The same table for a paper (booktabs).
 
     Example:
-      >>> print(latex_table(["loss", "ndcg@20"], [["bpr", ".1 ± .0"]]))
+      >>> print(latex_table(["loss, by γ", "ndcg@20"], [["bpr", ".1 ± .0"]]))
       \begin{tabular}{ll}
       \toprule
-      loss & ndcg@20 \\
+      loss, by $\gamma$ & ndcg@20 \\
       \midrule
       bpr & .1 $\pm$ .0 \\
       \bottomrule
@@ -37,11 +49,7 @@ def latex_table(header: list[str], rows: list[list[str]]) -> str:
     """
 
     def line(cells: list[str]) -> str:
-        escaped = (
-            cell.replace("_", r"\_").replace("%", r"\%").replace("±", r"$\pm$")
-            for cell in cells
-        )
-        return " & ".join(escaped) + r" \\"
+        return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
 
     lines = [r"\begin{tabular}{" + "l" * len(header) + "}", r"\toprule", line(header)]
     lines += [r"\midrule", *map(line, rows), r"\bottomrule", r"\end{tabular}"]
