@@ -1,13 +1,20 @@
 """The worst case whose temperature is given: the radius follows."""
 
+import functools
 import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from drrl_jax.dro.candidates import candidates, output_dtype, rows
+from drrl_jax.dro.candidates import (
+    candidates,
+    output_dtype,
+    rows,
+    working_dtype,
+)
 from drrl_jax.dro.order import is_static, kappa_of, whole_power
 from drrl_jax.dro.temperature import is_mild
 from drrl_jax.dro.tilt import tilt
@@ -80,11 +87,27 @@ def worst_case_at_temperature(
         raise ValueError(
             f"temperature must be greater than 0 and finite; got {temperature}."
         )
+    kappa = kappa_of(gamma, working_dtype(values))
+    return _at_temperature(
+        values, temperature, kappa, probs, where, whole=whole_power(gamma)
+    )
+
+
+@functools.partial(jax.jit, static_argnames="whole")
+def _at_temperature(
+    values: ArrayLike,
+    temperature: ArrayLike,
+    kappa: Array,
+    probs: ArrayLike | None,
+    where: ArrayLike | None,
+    *,
+    whole: int | None,
+) -> MatchedCase:
+    """`worst_case_at_temperature`, compiled also where the caller is not."""
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
     tau = lax.stop_gradient(rows(temperature, "temperature", shape, dtype))
-    kappa = rows(kappa_of(gamma, dtype), "gamma", shape, dtype)
-    whole = whole_power(gamma)
+    kappa = rows(kappa, "gamma", shape, dtype)
     at = tilt(
         row.distance / tau[..., None],
         row.probs,

@@ -1,12 +1,20 @@
 """The dual objective at a given temperature: one formula for every order."""
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from drrl_jax.dro.candidates import Candidates, candidates, output_dtype, rows
+from drrl_jax.dro.candidates import (
+    Candidates,
+    candidates,
+    output_dtype,
+    rows,
+    working_dtype,
+)
 from drrl_jax.dro.order import check_radius, is_static, kappa_of, whole_power
 from drrl_jax.dro.tilt import exp_power, log_mean, powers_of
 
@@ -62,14 +70,32 @@ def value_at_temperature(
         raise ValueError(
             f"temperature must be at least 0 and finite; got {temperature}."
         )
+    kappa = kappa_of(gamma, working_dtype(values))
+    return _at_temperature(
+        values, temperature, kappa, radius, probs, where, whole=whole_power(gamma)
+    )
+
+
+@functools.partial(jax.jit, static_argnames="whole")
+def _at_temperature(
+    values: ArrayLike,
+    temperature: ArrayLike,
+    kappa: Array,
+    radius: ArrayLike,
+    probs: ArrayLike | None,
+    where: ArrayLike | None,
+    *,
+    whole: int | None,
+) -> Array:
+    """`value_at_temperature`, compiled also where the caller is not."""
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
     value = dual_value(
         row,
         rows(temperature, "temperature", shape, dtype),
-        rows(kappa_of(gamma, dtype), "gamma", shape, dtype),
+        rows(kappa, "gamma", shape, dtype),
         rows(radius, "radius", shape, dtype),
-        whole_power(gamma),
+        whole,
     )
     return value.astype(output_dtype(values))
 

@@ -38,16 +38,18 @@ def test_gradient_is_the_weights(gamma):
         return dro.worst_case_at_temperature(scores, 0.3, gamma=gamma).value.sum()
 
     weights = dro.worst_case_at_temperature(scores, 0.3, gamma=gamma).weights
-    np.testing.assert_allclose(jax.grad(value)(scores), weights, atol=2e-6)
+    np.testing.assert_allclose(jax.jit(jax.grad(value))(scores), weights, atol=2e-6)
 
 
 def test_gradient_in_the_order_is_at_a_fixed_radius():
     with jax.enable_x64(True):
         radius = dro.worst_case_at_temperature(SCORES, 0.3, gamma=2.0).radius
 
+        @jax.jit
         def held(gamma):
             return dro.worst_case_mean(SCORES, gamma=gamma, radius=radius).sum()
 
+        @jax.jit
         def matched(gamma):
             return dro.worst_case_at_temperature(SCORES, 0.3, gamma=gamma).value.sum()
 
@@ -64,12 +66,13 @@ def test_second_order_is_the_derivative_of_the_weights():
             return dro.worst_case_at_temperature(scores, 0.5, gamma=1.5).value
 
         scores = SCORES[0]
-        hessian = jax.hessian(value)(scores)
+        hessian = jax.jit(jax.hessian(value))(scores)
 
         def weights(scores):
             return dro.worst_case_at_temperature(scores, 0.5, gamma=1.5).weights
 
-        np.testing.assert_allclose(hessian, jax.jacobian(weights)(scores), atol=1e-9)
+        expected = jax.jit(jax.jacobian(weights))(scores)
+        np.testing.assert_allclose(hessian, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("gamma", ORDERS)
@@ -81,7 +84,8 @@ def test_edges_are_finite(gamma):
         found = dro.worst_case_at_temperature(rows, 0.3, gamma=gamma, where=where)
         return found.value.sum(), found
 
-    (_, found), gradient = jax.value_and_grad(value, has_aux=True)(rows)
+    both = jax.jit(jax.value_and_grad(value, has_aux=True))
+    (_, found), gradient = both(rows)
     for leaf in (*found, gradient):
         assert jnp.all(jnp.isfinite(leaf))
     np.testing.assert_allclose(found.value[jnp.array([0, 2])], [0.2, 0], atol=1e-6)

@@ -81,8 +81,10 @@ def test_masked_is_deleted_whatever_it_holds():
     b = dro.worst_case(rows[:, where], gamma=gamma, radius=0.3)
     np.testing.assert_allclose(a.value, b.value, rtol=1e-6)
     np.testing.assert_allclose(a.weights[:, where], b.weights, rtol=1e-5, atol=1e-7)
-    grad = jax.grad(
-        lambda v: dro.worst_case_mean(v, gamma=gamma, radius=0.3, where=where).sum()
+    grad = jax.jit(
+        jax.grad(
+            lambda v: dro.worst_case_mean(v, gamma=gamma, radius=0.3, where=where).sum()
+        )
     )(rows)
     np.testing.assert_allclose(grad[:, where], b.weights, rtol=1e-4, atol=1e-6)
     assert (grad[:, ~where] == 0).all()
@@ -227,9 +229,9 @@ def test_dual_has_finite_gradients_where_nothing_exceeds_the_threshold():
 def test_gradient_in_the_radius_is_the_multiplier():
     """dV/dη = τ·m/m₁, and τ itself at order 1."""
     values = jnp.asarray(np.random.default_rng(6).normal(size=9), jnp.float32)
-    slope = jax.grad(
-        lambda r: dro.worst_case_mean(values, gamma=1.0, radius=r)
-    )(0.4)  # fmt: skip
+    slope = jax.jit(
+        jax.grad(lambda r: dro.worst_case_mean(values, gamma=1.0, radius=r))
+    )(0.4)
     temperature = dro.worst_case(values, gamma=1.0, radius=0.4).temperature
     np.testing.assert_allclose(slope, temperature, rtol=1e-3)
 

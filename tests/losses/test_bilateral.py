@@ -100,7 +100,7 @@ def test_the_pessimist_minds_the_hard_positive_and_the_optimist_the_easy_one():
             def mean(pos, loss=loss, direction=direction):
                 return loss(pos, NEG[:2], users=jnp.zeros(2, int), direction=direction)
 
-            gradient = jax.grad(mean)(pos)
+            gradient = jax.jit(jax.grad(mean))(pos)
             assert gradient[more] < gradient[1 - more] <= 0
             close(gradient.sum(), -1.0)
 

@@ -53,7 +53,8 @@ def test_tempered_at_order_one_is_softmax():
 
 def test_matched_at_order_one_has_the_gradient_of_softmax():
     def slopes(loss):
-        return jax.grad(lambda neg: loss(POS, neg, temperature=TAU).sum())(NEG)
+        slope = jax.grad(lambda neg: loss(POS, neg, temperature=TAU).sum())
+        return jax.jit(slope)(NEG)
 
     matched = slopes(lambda *args, **options: drrl_matched(*args, gamma=1.0, **options))
     close(matched, TAU * slopes(softmax))
@@ -74,9 +75,10 @@ def test_drrl_at_k_at_order_one_is_sl_at_k():
 
     def by_temperature(loss, **extra):
         held = {k: v for k, v in options.items() if k != "temperature"}
-        return jax.grad(
+        slope = jax.grad(
             lambda tau: loss(POS, NEG, temperature=tau, **held, **extra).sum()
-        )(TAU)
+        )
+        return jax.jit(slope)(TAU)
 
     close(by_temperature(drrl_at_k, gamma=1.0), by_temperature(sl_at_k))
 
@@ -188,9 +190,11 @@ def test_a_weight_of_the_negatives_does_without_their_number(name):
 
     def both(neg, **options):
         def value(pos, neg):
-            return loss(pos, neg, **options).sum()
+            rows = loss(pos, neg, **options)
+            return rows.sum(), rows
 
-        return loss(pos, neg, **options), jax.grad(value)(pos, neg)
+        slope, rows = jax.jit(jax.grad(value, has_aux=True))(pos, neg)
+        return rows, slope
 
     plain, weighted = both(neg), both(neg, negative_weight=7.0)
     jax.tree.map(
