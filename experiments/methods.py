@@ -20,8 +20,8 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     ),
     "ccl": grid(
         loss__name=("ccl",),
-        loss__margin=(0.4, 0.2, 0.6),
-        loss__negative_weight=(2.0, 5.0),
+        loss__margin=(0.4, 0.6),
+        loss__negative_weight=(2.0, 5.0, 30.0),
     ),
     "bsl": grid(
         loss__name=("bsl",),
