@@ -111,16 +111,15 @@ def _exp_curvature(y: Array) -> Array:
 
 
 def entropy_curvature(z: Array) -> Array:
-    """``((1 - z) log(1 - z) + z) / z**2`` for z up to 1, 1/2 at 0, by its series there."""
-    cut = 0.1 if z.dtype == jnp.float32 else 0.02
-    near = jnp.abs(z) < cut
-    small = jnp.where(near, z, 0)
-    large = jnp.where(near, 0.5, z)
-    series = sum(small**i / ((i + 1) * (i + 2)) for i in range(9))
-    # At z = 1, the edge of the support, the product is 0; rounding may go beyond.
-    left = jnp.maximum(1 - large, jnp.finfo(z.dtype).eps ** 2)
-    direct = (left * jnp.log(left) + large) / large**2
-    return jnp.where(near, series, direct)
+    """``((1 - z) log(1 - z) + z) / z**2`` for z up to 1, 1/2 at 0.
+
+    It is ``(1 - z)`` times `_log_curvature`, but for the edge of the support, z = 1,
+    where the product with the logarithm is 0 and rounding may go beyond.
+    """
+    edge = 1 - z < jnp.finfo(z.dtype).eps
+    inner = jnp.where(edge, 0, z)
+    at_edge = 1 / jnp.where(edge, z, 1)
+    return jnp.where(edge, at_edge, (1 - inner) * _log_curvature(inner))
 
 
 def inside(x: Array, kappa: Array) -> Array:

@@ -4,7 +4,6 @@ Data → model → scores → loss, in that order; each stage knows nothing of t
 """
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from drrl_jax.training.state import (
     catalogue_mask,
     positives_of,
 )
-from drrl_jax.training.supply import Sources, supply
+from drrl_jax.training.supply import Sources, needs, supply
 
 Params = dict[str, Any]
 
@@ -267,9 +266,10 @@ class Objective:
 
     def hyper(self, overrides: Mapping[str, jax.Array] | None) -> dict[str, Any]:
         """What the loss takes; overrides may hold a budget or a rate that it does not."""
-        takes = inspect.signature(losses.LOSSES[self.loss_name]).parameters
         merged = {**self.hyperparameters, **(overrides or {})}
-        return {name: value for name, value in merged.items() if name in takes}
+        return {
+            name: value for name, value in merged.items() if needs(self.loss_name, name)
+        }
 
     def _supplied(self, params, per_user, batch) -> dict[str, Any]:
         """What the loss needs beyond scores: thresholds, quantiles, variables."""

@@ -89,8 +89,9 @@ def needs(loss_name: str, argument: str) -> bool:
 
 def supply(loss_name: str, of: Sources) -> dict[str, Any]:
     """The arguments of a loss that are in ``SUPPLIERS``."""
-    found = {name: give for name, give in SUPPLIERS.items() if needs(loss_name, name)}
-    return {name: give(of) for name, give in found.items()}
+    return {
+        name: give(of) for name, give in SUPPLIERS.items() if needs(loss_name, name)
+    }
 
 
 def trained_variables(
