@@ -1,8 +1,9 @@
 """Distributionally robust recommender losses in JAX.
 
-The layers, lowest first: ``dro`` (worst cases over Rényi balls), ``scores`` (embeddings to
-scores), ``losses`` (scores to numbers), ``data``, ``models`` (ids to embeddings),
-``evaluation``, and ``training`` on top. Imports run one way.
+The layers, lowest first: ``dro`` (worst cases over Rényi balls), ``rows`` (a table's rows
+by id), ``scores`` (embeddings to scores), ``losses`` (scores to numbers), ``data``,
+``models`` (ids to embeddings), ``evaluation``, and ``training`` on top. Imports run one
+way.
 """
 
 from drrl_jax import data, dro, evaluation, losses, models, scores, training

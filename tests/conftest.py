@@ -5,7 +5,11 @@ import pathlib
 import shutil
 import tempfile
 
+import jax
 import pytest
+
+# What is expected is computed in full float32, also where the default rounds inputs.
+jax.config.update("jax_default_matmul_precision", "highest")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 _CACHE = "JAX_COMPILATION_CACHE_DIR"

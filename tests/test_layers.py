@@ -11,13 +11,14 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "drrl_jax"
 ALLOWED = {
     "_names": set(),
     "dro": {"_names"},
-    "scores": {"_names"},
-    "losses": {"_names", "dro", "scores"},
+    "rows": {"_names"},
+    "scores": {"_names", "rows"},
+    "losses": {"_names", "dro", "rows", "scores"},
     "data": {"_names"},
-    "models": {"_names"},
+    "models": {"_names", "rows"},
     "evaluation": {"_names", "data"},
     "training": {
-        "_names", "dro", "losses", "scores", "models", "data", "evaluation"
+        "_names", "dro", "losses", "rows", "scores", "models", "data", "evaluation"
     },
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from drrl_jax.losses.groups import sort_groups, to_rows
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, prepare
+from drrl_jax.rows import sum_rows
 
 
 def bsl(
@@ -121,7 +122,7 @@ def _group_logmeanexp(
     keep = jnp.ones(size, bool) if valid is None else valid.reshape(-1)[order]
 
     def total(x: jax.Array) -> jax.Array:
-        return jax.ops.segment_sum(x, ids, size, indices_are_sorted=True)
+        return sum_rows(x, ids, size)
 
     top = jax.ops.segment_max(
         jnp.where(keep, x, -jnp.inf), ids, size, indices_are_sorted=True

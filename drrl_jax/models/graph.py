@@ -221,8 +221,9 @@ def propagate(
     scaled_users = graph.user_scale * users.astype(jnp.float32)
     scaled_items = graph.item_scale * items.astype(jnp.float32)
     if graph.dense is not None:
-        user_sums = graph.dense @ scaled_items
-        item_sums = graph.dense.T @ scaled_users
+        exact = jax.lax.Precision.HIGHEST
+        user_sums = jnp.matmul(graph.dense, scaled_items, precision=exact)
+        item_sums = jnp.matmul(graph.dense.T, scaled_users, precision=exact)
     else:
         user_sums = _sum_neighbours(scaled_items, graph.user_levels)
         item_sums = _sum_neighbours(scaled_users, graph.item_levels)

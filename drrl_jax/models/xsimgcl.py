@@ -9,6 +9,7 @@ from drrl_jax._names import check_choice
 from drrl_jax.models.base import Tables
 from drrl_jax.models.graph import Graph, propagate
 from drrl_jax.models.lightgcn import LightGCN, check_graph, mean_of_layers
+from drrl_jax.rows import take_rows
 
 _NOISE = {"uniform": jax.random.uniform, "normal": jax.random.normal}
 
@@ -96,7 +97,10 @@ class XSimGCL(LightGCN):
             if not self.contrast_repeats:
                 use = first_occurrences(ids, len(table), where)
             return info_nce(
-                table[ids], view[ids], temperature=self.contrast_temperature, where=use
+                take_rows(table, ids),
+                take_rows(view, ids),
+                temperature=self.contrast_temperature,
+                where=use,
             )
 
         return self.contrast_weight * (
@@ -156,7 +160,12 @@ def info_nce(
     """
     # Same rows as torch.nn.functional.normalize, and a finite gradient at zero.
     anchors, views = _unit(anchors), _unit(views)
-    logits = jnp.matmul(anchors, views.T, preferred_element_type=jnp.float32)
+    logits = jnp.matmul(
+        anchors,
+        views.T,
+        preferred_element_type=jnp.float32,
+        precision=jax.lax.Precision.HIGHEST,
+    )
     logits = logits / temperature
     if where is None:
         where = jnp.ones(len(anchors), bool)

@@ -30,6 +30,7 @@ from drrl_jax import data as data_lib
 from drrl_jax import losses
 from drrl_jax._names import check_choice as choice
 from drrl_jax.losses.reduce import masked_mean
+from drrl_jax.rows import take_rows
 from drrl_jax.training.build import Parts
 from drrl_jax.training.epoch import shuffled, stream
 from drrl_jax.training.optimiser import make_optimiser
@@ -172,7 +173,7 @@ def make_lookahead(
             stream(seed, Stream.STEP, state.step)
         )
         batch = draw_batch(negative_key, data, rows, sampling)
-        own = {"gamma": order_of(logits)[of_user[batch.users]]}
+        own = {"gamma": take_rows(order_of(logits), of_user[batch.users])}
         params, opt_state = state.params, state.opt_state
         loss, gradients = jax.value_and_grad(
             lambda model: objective({"model": model}, {}, data, batch, model_key, own)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from drrl_jax import losses, scores
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.models import Backbone
+from drrl_jax.rows import take_rows
 from drrl_jax.training.state import (
     Batch,
     DeviceData,
@@ -125,14 +126,17 @@ class Objective:
         tables = self._apply(
             params, data.graph, train=True, method="tables", rngs={"noise": key}
         )
-        users = self._apply(params, tables.users[batch.users], method="user_tower")
+        users = self._apply(
+            params, take_rows(tables.users, batch.users), method="user_tower"
+        )
         items = self._apply(params, tables.items, method="item_tower")
         ready_users, ready_items = self._prepare(users), self._prepare(items)
         positive = jnp.einsum(
             "bd,bd->b",
             ready_users,
-            ready_items[batch.items],
+            take_rows(ready_items, batch.items),
             preferred_element_type=jnp.float32,
+            precision=scores.EXACT,
         )
         value = losses.catalogue(
             positive,
@@ -147,7 +151,7 @@ class Objective:
             },
         )
         if self.batch_regulariser:
-            squared = jnp.square(users) + jnp.square(items[batch.items])
+            squared = jnp.square(users) + jnp.square(take_rows(items, batch.items))
             penalty = 0.5 * masked_mean(jnp.sum(squared, axis=-1), batch.valid)
             value = value + self.batch_regulariser * penalty
         return value + self._apply(
@@ -166,12 +170,16 @@ class Objective:
         tables = self._apply(
             params, data.graph, train=True, method="tables", rngs={"noise": key}
         )
-        users = self._apply(params, tables.users[batch.users], method="user_tower")
+        users = self._apply(
+            params, take_rows(tables.users, batch.users), method="user_tower"
+        )
         if batch.negatives is not None and batch.negatives.ndim == 1:
             return self._score_pool(params, tables, users, batch)
         if batch.negatives is not None and self._rows_first(batch.negatives):
             ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
-            items = self._apply(params, tables.items[ids], method="item_tower")
+            items = self._apply(
+                params, take_rows(tables.items, ids), method="item_tower"
+            )
             squared = jnp.sum(jnp.square(items), axis=-1)
             if self.pairwise:
                 both = self._apply(params, users[:, None], items, method="pair_scores")
@@ -181,6 +189,7 @@ class Objective:
                     self._prepare(users),
                     self._prepare(items),
                     preferred_element_type=jnp.float32,
+                    precision=scores.EXACT,
                 )
             positive, negative, where = both[:, 0], both[:, 1:], batch.where
             squared = squared.sum(axis=1)
@@ -192,13 +201,15 @@ class Objective:
                 negative = scores.catalogue_scores(*ready)
                 positive = scores.pick(negative, batch.items[:, None])[:, 0]
                 where = self.catalogue_mask(data, batch.users)
-                squared = norms[batch.items]
+                squared = take_rows(norms, batch.items)
             else:
                 ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
                 both = scores.sampled_scores(*ready, ids, self.route)
                 positive, negative, where = both[:, 0], both[:, 1:], batch.where
                 squared = (
-                    norms[ids].sum(axis=1) if self.batch_regulariser else norms[:1]
+                    take_rows(norms, ids).sum(axis=1)
+                    if self.batch_regulariser
+                    else norms[:1]
                 )
         squared = squared + jnp.sum(jnp.square(users), axis=-1)
         return Scored(positive, negative, where, tables, squared)
@@ -207,7 +218,7 @@ class Objective:
         """Scores against negatives that the rows share: one small product."""
         assert batch.negatives is not None
         ids = jnp.concatenate([batch.items, batch.negatives])
-        items = self._apply(params, tables.items[ids], method="item_tower")
+        items = self._apply(params, take_rows(tables.items, ids), method="item_tower")
         ready_users, ready_items = self._prepare(users), self._prepare(items)
         rows = len(batch.items)
         positive = jnp.einsum(
@@ -215,6 +226,7 @@ class Objective:
             ready_users,
             ready_items[:rows],
             preferred_element_type=jnp.float32,
+            precision=scores.EXACT,
         )
         negative = scores.catalogue_scores(ready_users, ready_items[rows:])
         norms = jnp.sum(jnp.square(items), axis=-1)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from drrl_jax import losses, models, scores
+from drrl_jax.rows import take_rows
 from drrl_jax.training.state import Batch
 
 
@@ -37,7 +38,7 @@ class Sources(NamedTuple):
 
 def _threshold(of: Sources) -> jax.Array:
     table = of.params if of.mode == "learned" else of.per_user
-    return table["threshold"][of.batch.users]
+    return take_rows(table["threshold"], of.batch.users)
 
 
 def _quantile(of: Sources) -> jax.Array:
@@ -55,9 +56,9 @@ def _hardness(of: Sources) -> jax.Array:
     """Cosines of the negatives by the adversary's own embeddings."""
     adversary, negatives = of.params["adversary"], of.batch.negatives
     assert negatives is not None
-    rivals = scores.normalise(adversary["users"][of.batch.users])
+    rivals = scores.normalise(take_rows(adversary["users"], of.batch.users))
     if negatives.ndim == 1:
-        items = scores.normalise(adversary["items"][negatives])
+        items = scores.normalise(take_rows(adversary["items"], negatives))
         return scores.catalogue_scores(rivals, items)
     items = scores.normalise(adversary["items"])
     return scores.sampled_scores(rivals, items, negatives, of.route)

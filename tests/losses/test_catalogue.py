@@ -144,7 +144,8 @@ def test_memory_does_not_grow_with_the_batch():
         compiled = jax.jit(gradient).lower(users, items).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert temporary(512) < 512 * 4096 * 4 / 4
+    # What the product of no more than a block takes: on a GPU 32 MiB of its own.
+    assert temporary(512) - temporary(8) < 512 * 4096 * 4 / 4
 
 
 def test_refuses_what_does_not_fit():
