@@ -17,10 +17,11 @@ from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
 from drrl_jax.losses.rows import as_float
-from drrl_jax.scores import all_but, catalogue_scores, wide_type
+from drrl_jax.scores import all_but, catalogue_scores, product, wide_type
 
-# Entries of the score matrix in flight: what fits a cache (benchmarks/catalogue.py).
-BLOCK_ENTRIES = 1 << 20
+# Entries of the score matrix in flight, by backend: what fits a CPU's cache, what fills
+# an accelerator (benchmarks/catalogue.py).
+BLOCK_ENTRIES = {"cpu": 1 << 20, "gpu": 1 << 26, "tpu": 1 << 25}
 
 
 def catalogue(
@@ -53,7 +54,8 @@ def catalogue(
       weights: weight of each row in the sum, ``[batch]``; by default one over the
         batch, rows without a negative included. They are constants: no gradient flows
         into them.
-      block: rows at a time; by default as many as keep 2²⁰ scores in flight.
+      block: rows at a time; by default as many as keep 2²⁰ scores in flight on a CPU,
+        2²⁶ on a GPU.
       **hyperparameters: of the loss. Arrays are a scalar or one a row, ``[batch]``,
         and differentiable.
 
@@ -149,7 +151,8 @@ def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
 
 def _rows_in_flight(batch: int, num_items: int) -> int:
     """Rows a block: as many as fit, in equal blocks of whole vectors."""
-    most = max(BLOCK_ENTRIES // num_items, 8)
+    entries = BLOCK_ENTRIES.get(jax.default_backend(), BLOCK_ENTRIES["gpu"])
+    most = max(entries // num_items, 8)
     equal = -(-batch // -(-batch // most))
     return -(-equal // 8) * 8
 
@@ -198,8 +201,8 @@ def _summed_forward(loss, static, rows, items, constants):
             functools.partial(_block_value, loss, static), argnums=(0, 1)
         )((pos_scores, traced), catalogue_scores(users, items), weights, exclude)
         by_scores = by_scores.astype(items.dtype)
-        by_users = jnp.matmul(by_scores, items, preferred_element_type=wide)
-        by_items += jnp.matmul(by_scores.T, users, preferred_element_type=wide)
+        by_users = product(by_scores, items)
+        by_items += product(by_scores.T, users)
         by_pos, by_traced = by_rows
         out = (by_pos, by_users.astype(users.dtype), by_traced)
         return (total + value, by_items), out
