@@ -39,6 +39,12 @@ def times(function: Callable[[], Any], rounds: int) -> np.ndarray:
     return np.array(taken[1:])
 
 
+def torch_device(torch: Any) -> str:
+    """Where PyTorch is to work: on a GPU where JAX does, else on the processor."""
+    on_gpu = jax.default_backend() == "gpu" and torch.cuda.is_available()
+    return "cuda" if on_gpu else "cpu"
+
+
 def rows(flag: str, asked: list[str], known: Iterable[str]) -> list[str]:
     """The rows that a flag names, or all; an unknown one is a usage error.
 

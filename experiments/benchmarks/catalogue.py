@@ -82,6 +82,8 @@ def cross_entropy():
 
 def main(_: list[str]) -> None:
     """Prints the table."""
+    # All sides alike: `catalogue` takes float32 as it is.
+    jax.config.update("jax_default_matmul_precision", "highest")
     shape = (_BATCH.value, _ITEMS.value, _DIM.value, _SEEN.value)
     runs, rounds, blocks = RUNS, _ROUNDS.value, [int(b) for b in _BLOCKS.value]
     if _SMOKE.value:
@@ -101,12 +103,16 @@ def main(_: list[str]) -> None:
         compiled[key] = gradient.lower(users, items, exclude).compile()
         compile_seconds[key] = time.perf_counter() - start
         jax.block_until_ready(compiled[key](users, items, exclude))
+    # A GPU is told of the next step before it has made the last.
+    calls = 1 if jax.default_backend() == "cpu" else 20
     best = dict.fromkeys(compiled, np.inf)
     for _ in range(rounds):
         for key, step in compiled.items():
             start = time.perf_counter()
-            jax.block_until_ready(step(users, items, exclude))
-            best[key] = min(best[key], time.perf_counter() - start)
+            for _ in range(calls):
+                out = step(users, items, exclude)
+            jax.block_until_ready(out)
+            best[key] = min(best[key], (time.perf_counter() - start) / calls)
     yardstick = best["optax cross-entropy", "", 0]
     rows = []
     for (name, way, block), seconds in best.items():
@@ -115,7 +121,7 @@ def main(_: list[str]) -> None:
             [
                 name,
                 f"{way} {block or ''}".strip(),
-                f"{1e3 * seconds:.1f}",
+                f"{1e3 * seconds:.3g}",
                 f"{seconds / yardstick:.2f}",
                 f"{memory.temp_size_in_bytes / 2**20:.1f}",
                 f"{compile_seconds[name, way, block]:.1f}",

@@ -70,8 +70,14 @@ def torch_epoch(dataset: data.Dataset, name: str):
         import torch
     except ImportError:
         return None
-    users = torch.as_tensor(np.asarray(dataset.train.users), dtype=torch.long)
-    items = torch.as_tensor(np.asarray(dataset.train.items), dtype=torch.long)
+    device = clock.torch_device(torch)
+    torch.set_default_device(device)
+    users = torch.as_tensor(
+        np.asarray(dataset.train.users), dtype=torch.long, device=device
+    )
+    items = torch.as_tensor(
+        np.asarray(dataset.train.items), dtype=torch.long, device=device
+    )
     seen = torch.sort(users * dataset.num_items + items).values
     user_table = torch.nn.Embedding(dataset.num_users, _DIM.value)
     item_table = torch.nn.Embedding(dataset.num_items, _DIM.value)
@@ -128,6 +134,8 @@ def torch_epoch(dataset: data.Dataset, name: str):
             adam.step()
             if name == "drrl_dual":
                 sgd.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return one
 
@@ -163,7 +171,7 @@ def main(_: list[str]) -> None:
         mine = seconds(ours, rounds)
         other = seconds(theirs, min(rounds, 3)) if theirs else math.nan
         ratio = f"{other / mine:.1f}x" if theirs else "-"
-        rows.append([label, f"{mine:.3f}", f"{first:.1f}", f"{other:.3f}", ratio])
+        rows.append([label, f"{mine:.3g}", f"{first:.1f}", f"{other:.3g}", ratio])
     print(
         f"{dataset.name}: {len(dataset.train)} interactions, batch {_BATCH.value},"
         f" {_NEGATIVES.value} negatives, dim {_DIM.value}, {jax.default_backend()}"

@@ -203,7 +203,9 @@ def main(_: list[str]) -> None:
     except ImportError:
         print("PyTorch is not installed (extra 'torch'): no comparison.")
     else:
-        tensors = (torch.as_tensor(user_emb), torch.as_tensor(item_emb))
+        device = clock.torch_device(torch)
+        torch.set_default_device(device)
+        tensors = tuple(torch.as_tensor(x, device=device) for x in (user_emb, item_emb))
         for name, loop in (
             ("PyTorch, Python metrics", torch_python_metrics),
             ("PyTorch, tensor metrics", torch_tensor_metrics),

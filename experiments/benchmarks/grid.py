@@ -33,7 +33,7 @@ def main(_: list[str]) -> None:
         epoch = float(np.median(seconds[1:]))
         alone = alone or epoch
         rows.append(
-            [str(count), f"{epoch:.3f}", f"{epoch / alone:.2f}", f"{seconds[0]:.1f}"]
+            [str(count), f"{epoch:.3g}", f"{epoch / alone:.2f}", f"{seconds[0]:.1f}"]
         )
     print(f"{dataset.name}: {len(dataset.train)} interactions")
     header = ["settings", "s/epoch of all", "over one", "first epoch (compiles) s"]

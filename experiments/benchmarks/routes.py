@@ -98,7 +98,7 @@ def choices(times: Times, fitted: dict[str, float], batch: int, dim: int) -> lis
             [
                 str(negatives),
                 str(num_items),
-                *(f"{1e3 * pair[route]:.2f}" for route in ("gather", "dense")),
+                *(f"{1e3 * pair[route]:.3g}" for route in ("gather", "dense")),
                 faster,
                 now,
                 then,
