@@ -72,7 +72,7 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     "sl at k": grid(
         loss__name=("sl_at_k",),
         loss__refresh_every=(5.0,),
-        loss__weight_temperature=(1.0, 2.25, 4.0),
+        loss__weight_temperature=(1.0, 1.5, 4.0),
         loss__temperature=(0.2, 0.15),
     ),
     "drrl at k": [

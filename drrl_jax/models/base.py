@@ -5,10 +5,14 @@ graph models, the training graph), then maps the rows that a step needs through 
 row-wise tower. Scores, losses and data live elsewhere: a backbone sees none of them.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 from flax import linen as nn
+
+# A layer that takes float32 as it is, as all products of this project do.
+Dense = functools.partial(nn.Dense, precision=jax.lax.Precision.HIGHEST)
 
 
 class Tables(NamedTuple):

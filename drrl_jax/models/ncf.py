@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from drrl_jax._names import check_choice
+from drrl_jax.models.base import Dense
 from drrl_jax.models.mf import MF
 
 Scoring = Literal["towers", "neumf"]
@@ -48,8 +49,8 @@ class NCF(MF):
         super().setup()
         if self.scoring == "towers":
             widths = (*self.hidden, self.dim)
-            self.user_layers = [nn.Dense(width) for width in widths]
-            self.item_layers = [nn.Dense(width) for width in widths]
+            self.user_layers = [Dense(width) for width in widths]
+            self.item_layers = [Dense(width) for width in widths]
         elif self.scoring == "neumf":
             if self.dim % 2 or not self.hidden:
                 raise ValueError(
@@ -57,10 +58,10 @@ class NCF(MF):
                     f"{self.dim}, hidden {self.hidden}."
                 )
             # [m_u; m_i] W = m_u W_u + m_i W_i: the first layer costs a row, not a pair.
-            self.first_user = nn.Dense(self.hidden[0])
-            self.first_item = nn.Dense(self.hidden[0], use_bias=False)
-            self.pair_layers = [nn.Dense(width) for width in self.hidden[1:]]
-            self.output = nn.Dense(1, use_bias=False)
+            self.first_user = Dense(self.hidden[0])
+            self.first_item = Dense(self.hidden[0], use_bias=False)
+            self.pair_layers = [Dense(width) for width in self.hidden[1:]]
+            self.output = Dense(1, use_bias=False)
         else:
             check_choice("scoring", self.scoring, get_args(Scoring))
 

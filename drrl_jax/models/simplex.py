@@ -1,8 +1,6 @@
 """SimpleX: a user is an embedding mixed with the mean of the items it has had."""
 
-from flax import linen as nn
-
-from drrl_jax.models.base import Tables
+from drrl_jax.models.base import Dense, Tables
 from drrl_jax.models.graph import Graph, mean_of_items
 from drrl_jax.models.lightgcn import check_graph
 from drrl_jax.models.mf import MF
@@ -42,7 +40,7 @@ class SimpleX(MF):
             raise ValueError(
                 f"user_weight must be in [0, 1]; got {self.user_weight!r}."
             )
-        self.projection = nn.Dense(self.dim, use_bias=False)
+        self.projection = Dense(self.dim, use_bias=False)
 
     def tables(self, graph: Graph | None = None, *, train: bool = False) -> Tables:
         """Mixed users and the item table itself."""
