@@ -22,7 +22,7 @@ def on_gpu(monkeypatch):
     jax.clear_caches()
 
 
-@pytest.mark.parametrize("gamma", [1.5, 1.3, 3.0])
+@pytest.mark.parametrize("gamma", [1.5, 3.0])
 def test_several_newton_passes_at_once(on_gpu, gamma):
     values = jax.random.normal(jax.random.key(0), (32, 40))
 
@@ -106,21 +106,17 @@ def test_ranking(on_gpu):
     assert ranked() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["softmax", "drrl", "bsl_grouped"])
-def test_training_goes_the_same_way_and_in_the_same_bits(on_gpu, name):
-    dataset = tiny_dataset()
+@pytest.mark.parametrize("name", ["drrl", "bsl_grouped"])
+def test_an_epoch_goes_the_same_way_and_in_the_same_bits(on_gpu, name):
+    parts = training.build(tiny_config(loss__name=name), tiny_dataset())
 
-    def trained():
-        parts = training.build(
-            tiny_config(loss__name=name, training__epochs=2), dataset
-        )
-        return training.fit(parts, progress=False)[0]
+    def parameters(epoch):
+        return epoch(parts.init(), parts.data, np.uint32(0), {})[0].params
 
-    expected = trained()
+    expected = parameters(jax.jit(parts.epoch))
     on_gpu()
-    found = trained()
-    assert leaves_equal(found, trained())
-    for one, other in zip(
-        jax.tree.leaves(found.params), jax.tree.leaves(expected.params)
-    ):
+    epoch = jax.jit(parts.epoch)
+    found = parameters(epoch)
+    assert leaves_equal(found, parameters(epoch))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
