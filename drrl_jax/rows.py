@@ -5,7 +5,8 @@ of floats differ in their last bits from run to run. Sums of integers do not. Th
 number is made an integer in units of its row's largest one, and those are summed: the
 same bits in every run, about as exact as a sum of floats. XLA's own switch for it,
 ``--xla_gpu_deterministic_ops``, adds row after row, which makes a training step over
-twenty times as long (benchmarks/NOTES.md).
+twenty times as long (benchmarks/NOTES.md). Derivatives of both are reverse-mode only
+there.
 """
 
 import functools
@@ -93,10 +94,11 @@ def integer_sum(
 ) -> jax.Array:
     r"""``sum_rows`` by sums of integers, on any backend; not to be differentiated.
 
-    Where ``c`` summands of size up to ``2^e`` fall on an id, and ``b`` is such that ``c
-    2^b`` fits an integer, ``round(2^(b-e) x)`` are summed. With int32 each is off by ``c
-    2^(e-31)`` at most, their sum by some ``c^(3/2) 2^(e-32)``: less than a sum of floats,
-    some ``c 2^(e-25)``, for up to 2¹⁴ summands an id.
+    The summands of an id are rounded to whole units, of which all of them together,
+    taken at their bounds, fill half an integer at least. With int32 a unit is ``2^-30``
+    of the sum of sizes at most, and each of ``c`` summands is off by half of one: the
+    sum by some ``c^(1/2) 2^-31`` of the sum of sizes, as a sum of floats is by ``2^-24``.
+    Rows with nothing above 2⁻⁹⁵ lose digits.
 
     Args:
       values, ids, num_rows, bound: as in ``sum_rows``.
@@ -111,22 +113,30 @@ def integer_sum(
     trailing = values.shape[ids.ndim :]
     flat, ids = values.reshape(ids.size, math.prod(trailing)), ids.reshape(-1)
 
-    # The bits of a float that is not negative order as the float does; NaN comes last.
-    size = jax.lax.bitcast_convert_type(bound.astype(values.dtype).reshape(-1), word)
+    # The bits of a float that is not negative order as the float does.
+    bound = bound.astype(values.dtype).reshape(-1)
+    bound = jnp.where(jnp.isnan(bound), jnp.inf, bound)
+    size = jax.lax.bitcast_convert_type(bound, word)
     zeros = jnp.zeros((num_rows,), word)
     size = zeros.at[ids].max(size, mode="promise_in_bounds")
     count = zeros.at[ids].add(1, mode="promise_in_bounds")
     infinity = jax.lax.bitcast_convert_type(jnp.array(jnp.inf, values.dtype), word)
     finite = size < infinity
-    # Far below the normal numbers a scale would not be one.
+    # The scale of a smaller row would not be a number.
     exponent = jnp.maximum((size >> info.nmant) + info.minexp, info.minexp + room)
-    bits = room - (info.bits - jax.lax.clz(count))
 
     def power(n: jax.Array) -> jax.Array:
         """2^n for n within the exponents of normal numbers."""
         biased = (n - info.minexp + 1).astype(word) << info.nmant
         return jax.lax.bitcast_convert_type(biased, values.dtype)
 
+    # Units that c summands of the largest size would fit; then as many times finer as
+    # the sum of the bounds leaves room for.
+    bits = room - 1 - (info.bits - jax.lax.clz(count))
+    scale = jnp.where(finite, power(bits - exponent), 0)[ids]
+    units = jnp.ceil(jnp.where(scale > 0, bound, 0) * scale).astype(word)
+    units = zeros.at[ids].add(units, mode="promise_in_bounds")
+    bits = jnp.minimum(bits + jax.lax.clz(units) - (info.bits - room), room - 1)
     scale = jnp.where(finite, power(bits - exponent), 0)[ids][:, None]
     whole = jnp.round(jnp.where(scale > 0, flat, 0) * scale).astype(word)
     sums = jnp.zeros((num_rows, flat.shape[1]), word)

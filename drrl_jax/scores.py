@@ -307,13 +307,17 @@ _mixtures.defvjp(lambda *inputs: (_mixtures(*inputs), inputs), _mixtures_backwar
 _spread.defvjp(lambda *inputs: (_spread(*inputs), inputs[:3]), _spread_backward)
 
 
-def _rows_per_block(batch: int) -> int:
+def _rows_per_block(batch: int, num_items: int) -> int:
     """Rows of the product that exist at once: on a CPU a part that the cache holds.
 
     The picks, and above all the scatter of the backward pass, go to random places of
-    ``[rows, items]``; a quarter of a batch of 1024 makes a step a quarter faster.
+    ``[rows, items]``; a quarter of a batch of 1024 makes a step a quarter faster. On a
+    GPU the product is there four times in the backward pass: 2²⁶ entries are 1 GB.
     """
-    return 256 if jax.default_backend() == "cpu" and batch % 256 == 0 else batch
+    if jax.default_backend() == "cpu":
+        return 256 if batch % 256 == 0 else batch
+    most = max((1 << 26) // num_items, 1)
+    return batch if batch <= most else math.gcd(batch, 1 << (most.bit_length() - 1))
 
 
 @jax.custom_vjp
@@ -322,7 +326,9 @@ def _dense_scores(users, items, sampled):
         rows, ids = inputs
         return pick(catalogue_scores(rows, items), ids)
 
-    scores = jax.lax.map(block, _blocks(_rows_per_block(len(users)), users, sampled))
+    scores = jax.lax.map(
+        block, _blocks(_rows_per_block(len(users), len(items)), users, sampled)
+    )
     return scores.reshape(sampled.shape)
 
 
@@ -339,7 +345,7 @@ def _dense_backward(residuals, cotangent):
         return to_items + product(dense.T, rows), product(dense, items)
 
     zeros = jnp.zeros(items.shape, cotangent.dtype)
-    inputs = _blocks(_rows_per_block(len(users)), users, sampled, cotangent)
+    inputs = _blocks(_rows_per_block(len(users), len(items)), users, sampled, cotangent)
     to_items, to_users = jax.lax.scan(block, zeros, inputs)
     to_users = to_users.reshape(users.shape).astype(users.dtype)
     return to_users, to_items.astype(items.dtype), None
@@ -382,10 +388,11 @@ def _scatter_rows(ids: jax.Array, values: jax.Array, num_items: int) -> jax.Arra
     """``dense[row, ids[row, j]] += values[row, j]``, as one flat scalar scatter."""
     rows, ids = ids.shape[0], ids.astype(jnp.int32)
     row = jnp.arange(rows, dtype=jnp.int32)[:, None]
-    if rows * num_items > jnp.iinfo(jnp.int32).max:  # no flat number for each entry
+    if ids.shape[1] == 1:  # nothing is added to anything
         dense = jnp.zeros((rows, num_items), values.dtype)
-        return dense.at[row, ids].add(values, mode="promise_in_bounds")
-    flat = row * num_items + ids
-    return (sum_rows(values.reshape(-1), flat.reshape(-1), rows * num_items)).reshape(
-        rows, num_items
-    )
+        return dense.at[row, ids].set(values, mode="promise_in_bounds")
+    if rows * num_items > jnp.iinfo(jnp.int32).max:  # no flat number for each entry
+        return jax.vmap(lambda x, i: sum_rows(x, i, num_items))(values, ids)
+    flat = (row * num_items + ids).reshape(-1)
+    dense = sum_rows(values.reshape(-1), flat, rows * num_items)
+    return dense.reshape(rows, num_items)

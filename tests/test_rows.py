@@ -40,13 +40,31 @@ def test_sum_is_that_of_float64(way, num_rows, spread):
     np.maximum.at(largest, ids, np.abs(values).max(axis=1))
     error = np.abs(found - expected(values, ids, num_rows)).max(axis=1)
     # A sum of floats is off by a rounding a summand, of the size that it has by then; a
-    # sum of integers by one of each summand, of the size that all might have.
+    # sum of integers by one of each summand, of the size that all have together.
     count = np.bincount(ids, minlength=num_rows)
     assert (error <= 2**-23 * largest * count + 1e-30).all()
     if way == "integer":
+        sizes = np.zeros(num_rows)
+        np.add.at(sizes, ids, np.abs(values).max(axis=1))
         total = np.abs(found).max(axis=1)
-        typical = 2.0**-28 * count**1.5 * largest + 2**-24 * total
+        typical = 2.0**-28 * count**0.5 * sizes + 2**-24 * total
         assert (error <= typical + 1e-30).all()
+
+
+@pytest.mark.parametrize("small", [2.0**-20, 2.0**-14])
+def test_many_small_numbers_beside_a_large_one(small):
+    values = jnp.full((32768, 1), small).at[0].set(1.0)
+    found = rows.integer_sum(values, jnp.zeros(32768, int), 1)
+    np.testing.assert_allclose(found[0, 0], 1 + 32767 * small, rtol=2e-6)
+
+
+def test_all_at_the_largest_do_not_overflow():
+    for count in (1, 2, 3, 1023, 1024, 1025, 2**17 - 1, 2**17):
+        values = jnp.full((count, 1), 1.9999999)
+        found = rows.integer_sum(values, jnp.zeros(count, int), 1)
+        np.testing.assert_allclose(
+            found[0, 0], count * np.float64(values[0, 0]), rtol=1e-6
+        )
 
 
 def test_integers_have_the_same_bits_in_any_order():

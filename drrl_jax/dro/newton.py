@@ -110,7 +110,9 @@ def solve(
         jnp.zeros(guess.shape, jnp.int32),
         jnp.zeros((), jnp.int32),
     )
-    at_once = 1 if jax.default_backend() == "cpu" else min(_AT_ONCE, max_steps)
+    at_once = 1
+    if jax.default_backend() != "cpu":
+        at_once = max(n for n in range(1, _AT_ONCE + 1) if max_steps % n == 0)
 
     def passes(state: _State) -> _State:
         for _ in range(at_once):

@@ -25,19 +25,17 @@ class Groups(NamedTuple):
 def sort_groups(names: jax.Array) -> Groups:
     """Sorts rows by the name of their group: O(B log B), no B x B comparison.
 
-        Args:
-          names: ``[...]`` integers; only their equality is used.
+    Args:
+      names: ``[...]`` integers; only their equality is used.
 
-        Returns:
-          The groups of the flattened rows.
+    Returns:
+      The groups of the flattened rows.
 
-        Example:
-          >>> import jax.numpy as jnp
-
-    from drrl_jax.rows import take_rows
-          >>> groups = sort_groups(jnp.array([7, 3, 7]))
-          >>> groups.order.tolist(), groups.group.tolist(), groups.place.tolist()
-          ([1, 0, 2], [0, 1, 1], [0, 0, 1])
+    Example:
+      >>> import jax.numpy as jnp
+      >>> groups = sort_groups(jnp.array([7, 3, 7]))
+      >>> groups.order.tolist(), groups.group.tolist(), groups.place.tolist()
+      ([1, 0, 2], [0, 1, 1], [0, 0, 1])
     """
     names = names.reshape(-1)
     order = jnp.argsort(names)
@@ -54,23 +52,21 @@ def as_matrix(
 ) -> tuple[jax.Array, jax.Array]:
     """A line for each group: ``(values [rows, size], where [rows, size])``.
 
-        There are as many lines as rows; those without a group are masked. ``size`` is at
-        least that of the largest group: what lies beyond is left out.
+    There are as many lines as rows; those without a group are masked. ``size`` is at
+    least that of the largest group: what lies beyond is left out.
 
-        Args:
-          values: one a row, ``[rows]``.
-          groups: of the rows.
-          keep: rows to use, ``[rows]``.
-          size: static width.
+    Args:
+      values: one a row, ``[rows]``.
+      groups: of the rows.
+      keep: rows to use, ``[rows]``.
+      size: static width.
 
-        Example:
-          >>> import jax.numpy as jnp
-
-    from drrl_jax.rows import take_rows
-          >>> groups = sort_groups(jnp.array([7, 3, 7]))
-          >>> keep = jnp.ones(3, bool)
-          >>> as_matrix(jnp.array([0.1, 0.2, 0.3]), groups, keep, 2)[1].tolist()
-          [[True, False], [True, True], [False, False]]
+    Example:
+      >>> import jax.numpy as jnp
+      >>> groups = sort_groups(jnp.array([7, 3, 7]))
+      >>> keep = jnp.ones(3, bool)
+      >>> as_matrix(jnp.array([0.1, 0.2, 0.3]), groups, keep, 2)[1].tolist()
+      [[True, False], [True, True], [False, False]]
     """
     shape = (values.size, size)
     place = (groups.group, groups.place)
@@ -83,12 +79,10 @@ def as_matrix(
 def to_rows(values: jax.Array, groups: Groups) -> jax.Array:
     """The value of its group at each row, ``[groups] -> [rows]``.
 
-        Example:
-          >>> import jax.numpy as jnp
-
-    from drrl_jax.rows import take_rows
-          >>> to_rows(jnp.array([0.5, 1.5]), sort_groups(jnp.array([7, 3, 7]))).tolist()
-          [1.5, 0.5, 1.5]
+    Example:
+      >>> import jax.numpy as jnp
+      >>> to_rows(jnp.array([0.5, 1.5]), sort_groups(jnp.array([7, 3, 7]))).tolist()
+      [1.5, 0.5, 1.5]
     """
     sorted_rows = take_rows(values, groups.group)
     return jnp.zeros_like(sorted_rows).at[groups.order].set(sorted_rows)

@@ -66,7 +66,8 @@ def make_epoch(
     it over states, seeds and ``overrides`` (traced hyperparameters).
 
     All randomness is a function of ``seed`` and the step number, so an epoch that is run
-    again from the same state gives the same bits, resumed or not.
+    again from the same state gives the same bits, resumed or not (on a GPU, where XLA
+    picks kernels by timing them, as long as the compilation cache is the same).
 
     Args:
       objective: the bound loss.
