@@ -19,7 +19,9 @@ TABLES = {
     "Amazon Beauty\nMF": "beauty_5_seeds",
     "Amazon Beauty\nLightGCN": "beauty_lightgcn",
     "Pinterest\nMF": "pinterest",
+    "Pinterest\nLightGCN": "pinterest_lightgcn",
     "MovieLens-1M\nMF": "movielens_1m_at_k",
+    "MovieLens-1M\nLightGCN": "movielens_1m_lightgcn",
 }
 METHODS = {
     "drrl matched": "DrRL, matched",
@@ -40,7 +42,7 @@ def gains(table: str) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    figure = Figure(figsize=(9.5, 2.9), layout="constrained")
+    figure = Figure(figsize=(12, 2.9), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for number, (method, label) in enumerate(METHODS.items()):
