@@ -2,10 +2,10 @@
 
 On a GPU many threads add to one row at once, in an order that no two runs share, so sums
 of floats differ in their last bits from run to run. Sums of integers do not. There each
-number is made an integer in units of its row's largest one, and those are summed: the
-same bits in every run, about as exact as a sum of floats. XLA's own switch for it,
-``--xla_gpu_deterministic_ops``, adds row after row, which makes a training step over
-twenty times as long (benchmarks/NOTES.md). Derivatives of both are reverse-mode only
+number is made an integer in units that the sum of its row's sizes sets, and those are
+summed: the same bits in every run, about as exact as a sum of floats. XLA's own switch
+for it, ``--xla_gpu_deterministic_ops``, adds row after row, which makes a training step
+over twenty times as long (benchmarks/NOTES.md). Derivatives of both are reverse-mode only
 there.
 """
 
@@ -40,7 +40,7 @@ def take_rows(table: jax.Array, ids: jax.Array) -> jax.Array:
 def sum_rows(
     values: jax.Array, ids: jax.Array, num_rows: int, bound: jax.Array | None = None
 ) -> jax.Array:
-    r"""Sums of the rows of each id: :math:`y_i = \sum_{t:\, idst = i} x_t`.
+    r"""Sums of the rows of each id: :math:`y_i = \sum_{t:\, ids_t = i} x_t`.
 
     Args:
       values: floating, ``[*ids.shape, ...]``.
@@ -119,7 +119,6 @@ def integer_sum(
     size = jax.lax.bitcast_convert_type(bound, word)
     zeros = jnp.zeros((num_rows,), word)
     size = zeros.at[ids].max(size, mode="promise_in_bounds")
-    count = zeros.at[ids].add(1, mode="promise_in_bounds")
     infinity = jax.lax.bitcast_convert_type(jnp.array(jnp.inf, values.dtype), word)
     finite = size < infinity
     # The scale of a smaller row would not be a number.
@@ -130,13 +129,13 @@ def integer_sum(
         biased = (n - info.minexp + 1).astype(word) << info.nmant
         return jax.lax.bitcast_convert_type(biased, values.dtype)
 
-    # Units that c summands of the largest size would fit; then as many times finer as
-    # the sum of the bounds leaves room for.
-    bits = room - 1 - (info.bits - jax.lax.clz(count))
-    scale = jnp.where(finite, power(bits - exponent), 0)[ids]
+    # Units in which all summands would fit if they were of one id and of the largest
+    # size; then as many times finer as the sum of the bounds leaves room for.
+    first = room - 1 - ids.size.bit_length()
+    scale = jnp.where(finite, power(first - exponent), 0)[ids]
     units = jnp.ceil(jnp.where(scale > 0, bound, 0) * scale).astype(word)
     units = zeros.at[ids].add(units, mode="promise_in_bounds")
-    bits = jnp.minimum(bits + jax.lax.clz(units) - (info.bits - room), room - 1)
+    bits = jnp.minimum(first + jax.lax.clz(units) - (info.bits - room), room - 1)
     scale = jnp.where(finite, power(bits - exponent), 0)[ids][:, None]
     whole = jnp.round(jnp.where(scale > 0, flat, 0) * scale).astype(word)
     sums = jnp.zeros((num_rows, flat.shape[1]), word)
