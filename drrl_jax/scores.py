@@ -23,15 +23,13 @@ import jax
 import jax.numpy as jnp
 
 from drrl_jax._names import check_choice
+from drrl_jax.products import contract, entries_in_flight, product, wide_type
 from drrl_jax.rows import sum_rows
 
 Route = Literal["gather", "dense"]
 Similarity = Literal["cosine", "dot"]
 
 _EPS = 1e-12
-
-# Of products: no input is rounded.
-EXACT = jax.lax.Precision.HIGHEST
 
 # Nanoseconds: an embedding row fetched and scattered back (per 64 floats), a scalar
 # picked and scattered back, and a multiply-add of the dense product, forward and
@@ -42,11 +40,6 @@ _COST = {
     "gpu": {"row": 0.6, "scalar": 0.05, "madd": 0.00006},
     "tpu": {"row": 2.0, "scalar": 2.0, "madd": 0.00003},
 }
-
-
-def wide_type(*arrays: jax.Array) -> jnp.dtype:
-    """The type that products are accumulated in: float32, of float64 inputs float64."""
-    return jnp.result_type(*arrays, jnp.float32)
 
 
 def normalise(embeddings: jax.Array) -> jax.Array:
@@ -115,20 +108,6 @@ def all_but(columns: jax.Array, num_items: int) -> jax.Array:
     mask = jnp.ones((count * num_items,), bool)
     mask = mask.at[flat.reshape(-1)].set(False, mode="drop")
     return mask.reshape(count, num_items)
-
-
-def product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """The matrix product ``a @ b``, accumulated and returned in float32 at least.
-
-    Numbers are taken as they are. By default a GPU rounds float32 to 10 bits before it
-    multiplies and a TPU to 7; who wants that speed has ``training.dtype=bfloat16``.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> product(jnp.ones((1, 2), jnp.bfloat16), jnp.ones((2, 1), jnp.bfloat16))
-      Array([[2.]], dtype=float32)
-    """
-    return jnp.matmul(a, b, preferred_element_type=wide_type(a, b), precision=EXACT)
 
 
 def catalogue_scores(users: jax.Array, items: jax.Array) -> jax.Array:
@@ -231,13 +210,7 @@ def _dots(rows, table, ids):
     def block(inputs):
         some, picks = inputs
         if jax.default_backend() != "cpu":
-            return jnp.einsum(
-                "bd,bnd->bn",
-                some,
-                table[picks],
-                preferred_element_type=wide,
-                precision=EXACT,
-            )
+            return contract("bd,bnd->bn", some, table[picks])
         # XLA's CPU backend fuses a gather into a product, and not into a contraction;
         # the sum over dim is then one matrix-vector product.
         products = some[:, None].astype(wide) * table[picks]
@@ -252,7 +225,7 @@ def _dots(rows, table, ids):
 def _mixtures(weights, table, ids):
     if jax.default_backend() != "cpu":
         picked = table[ids].astype(weights.dtype)
-        return jnp.einsum("bn,bnd->bd", weights, picked, precision=EXACT)
+        return contract("bn,bnd->bd", weights, picked)
 
     def add(sums, inputs):
         weight, picks = inputs
@@ -311,12 +284,12 @@ def _rows_per_block(batch: int, num_items: int) -> int:
     """Rows of the product that exist at once: on a CPU a part that the cache holds.
 
     The picks, and above all the scatter of the backward pass, go to random places of
-    ``[rows, items]``; a quarter of a batch of 1024 makes a step a quarter faster. On a
-    GPU the product is there four times in the backward pass: 2²⁶ entries are 1 GB.
+    ``[rows, items]``; a quarter of a batch of 1024 makes a step a quarter faster. The
+    product is there four times in the backward pass.
     """
     if jax.default_backend() == "cpu":
         return 256 if batch % 256 == 0 else batch
-    most = max((1 << 26) // num_items, 1)
+    most = max(entries_in_flight(0) // num_items, 1)
     return batch if batch <= most else math.gcd(batch, 1 << (most.bit_length() - 1))
 
 

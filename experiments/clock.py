@@ -40,9 +40,11 @@ def times(function: Callable[[], Any], rounds: int) -> np.ndarray:
 
 
 def torch_device(torch: Any) -> str:
-    """Where PyTorch is to work: on a GPU where JAX does, else on the processor."""
+    """Puts PyTorch to work on a GPU where JAX is, else on the processor; says where."""
     on_gpu = jax.default_backend() == "gpu" and torch.cuda.is_available()
-    return "cuda" if on_gpu else "cpu"
+    device = "cuda" if on_gpu else "cpu"
+    torch.set_default_device(device)
+    return device
 
 
 def rows(flag: str, asked: list[str], known: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Imports run one way: dro, scores, losses, data, models, evaluation, training."""
+"""Imports run one way: from products and dro, over losses, data and models, to training."""
 
 import ast
 import pathlib
@@ -11,14 +11,16 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "drrl_jax"
 ALLOWED = {
     "_names": set(),
     "dro": {"_names"},
+    "products": set(),
     "rows": {"_names"},
-    "scores": {"_names", "rows"},
-    "losses": {"_names", "dro", "rows", "scores"},
+    "scores": {"_names", "products", "rows"},
+    "losses": {"_names", "dro", "products", "rows", "scores"},
     "data": {"_names"},
-    "models": {"_names", "rows"},
-    "evaluation": {"_names", "data"},
+    "models": {"_names", "products", "rows"},
+    "evaluation": {"_names", "data", "products"},
     "training": {
-        "_names", "dro", "losses", "rows", "scores", "models", "data", "evaluation"
+        "_names", "dro", "losses", "products", "rows", "scores", "models", "data",
+        "evaluation",
     },
 }  # fmt: skip
 

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax.data.interactions import Csr
+from drrl_jax.products import entries_in_flight
 
-# Scores held at a time. On 2 CPU cores 2^21 (8 MB, a quarter of the last-level cache)
-# was within 3 % of the best of 2^20 .. 2^23; accelerators want larger blocks.
-_BLOCK_SCORES = {"cpu": 2**21, "gpu": 2**26, "tpu": 2**25}
+# Scores held at a time on a CPU: on 2 cores 2^21 (8 MB, a quarter of the last-level
+# cache) was within 3 % of the best of 2^20 .. 2^23.
+_BLOCK_SCORES = 2**21
 
 
 @jax.tree_util.register_dataclass
@@ -112,7 +113,7 @@ class EvaluationPlan:
         )
 
         if block is None:
-            block = _BLOCK_SCORES.get(jax.default_backend(), 2**21) // num_items
+            block = entries_in_flight(_BLOCK_SCORES) // num_items
         block = int(np.clip(block, 1, len(users)))
         num_blocks = -(-len(users) // block)
         block = -(-len(users) // num_blocks)  # the last block as full as the others

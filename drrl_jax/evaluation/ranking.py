@@ -17,6 +17,7 @@ import numpy as np
 from drrl_jax.evaluation.metrics import check_metrics, ranking_metrics
 from drrl_jax.evaluation.plan import EvaluationPlan
 from drrl_jax.evaluation.selection import top_k
+from drrl_jax.products import product
 
 Scorer = Callable[[Any, jax.Array], jax.Array]
 
@@ -96,14 +97,9 @@ def rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
 
 
 def _dot(inputs: tuple[jax.Array, jax.Array], users: jax.Array) -> jax.Array:
-    """Inner products; full float32 also on hardware that rounds matmul inputs."""
+    """Inner products."""
     user_emb, item_emb = inputs
-    return jnp.matmul(
-        user_emb[users],
-        item_emb.T,
-        precision=jax.lax.Precision.HIGHEST,
-        preferred_element_type=jnp.float32,
-    )
+    return product(user_emb[users], item_emb.T)
 
 
 @functools.partial(jax.jit, static_argnames=("ks", "metrics"))

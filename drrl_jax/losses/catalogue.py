@@ -17,11 +17,8 @@ from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
 from drrl_jax.losses.rows import as_float
-from drrl_jax.scores import all_but, catalogue_scores, product, wide_type
-
-# Entries of the score matrix in flight, by backend: what fits a CPU's cache, what fills
-# an accelerator (benchmarks/catalogue.py).
-BLOCK_ENTRIES = {"cpu": 1 << 20, "gpu": 1 << 26, "tpu": 1 << 25}
+from drrl_jax.products import entries_in_flight, product, wide_type
+from drrl_jax.scores import all_but, catalogue_scores
 
 
 def catalogue(
@@ -151,8 +148,8 @@ def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
 
 def _rows_in_flight(batch: int, num_items: int) -> int:
     """Rows a block: as many as fit, in equal blocks of whole vectors."""
-    entries = BLOCK_ENTRIES.get(jax.default_backend(), BLOCK_ENTRIES["gpu"])
-    most = max(entries // num_items, 8)
+    # 2^20 fit a CPU's cache beside their weights (benchmarks/catalogue.py).
+    most = max(entries_in_flight(1 << 20) // num_items, 8)
     equal = -(-batch // -(-batch // most))
     return -(-equal // 8) * 8
 

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
+from drrl_jax.products import EXACT
+
 # A layer that takes float32 as it is, as all products of this project do.
-Dense = functools.partial(nn.Dense, precision=jax.lax.Precision.HIGHEST)
+Dense = functools.partial(nn.Dense, precision=EXACT)
 
 
 class Tables(NamedTuple):

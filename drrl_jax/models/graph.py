@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax._names import check_choice
+from drrl_jax.products import product
 
 Method = Literal["auto", "gather", "dense"]
 
@@ -221,9 +222,8 @@ def propagate(
     scaled_users = graph.user_scale * users.astype(jnp.float32)
     scaled_items = graph.item_scale * items.astype(jnp.float32)
     if graph.dense is not None:
-        exact = jax.lax.Precision.HIGHEST
-        user_sums = jnp.matmul(graph.dense, scaled_items, precision=exact)
-        item_sums = jnp.matmul(graph.dense.T, scaled_users, precision=exact)
+        user_sums = product(graph.dense, scaled_items)
+        item_sums = product(graph.dense.T, scaled_users)
     else:
         user_sums = _sum_neighbours(scaled_items, graph.user_levels)
         item_sums = _sum_neighbours(scaled_users, graph.item_levels)

@@ -9,6 +9,7 @@ from drrl_jax._names import check_choice
 from drrl_jax.models.base import Tables
 from drrl_jax.models.graph import Graph, propagate
 from drrl_jax.models.lightgcn import LightGCN, check_graph, mean_of_layers
+from drrl_jax.products import product
 from drrl_jax.rows import take_rows
 
 _NOISE = {"uniform": jax.random.uniform, "normal": jax.random.normal}
@@ -160,13 +161,7 @@ def info_nce(
     """
     # Same rows as torch.nn.functional.normalize, and a finite gradient at zero.
     anchors, views = _unit(anchors), _unit(views)
-    logits = jnp.matmul(
-        anchors,
-        views.T,
-        preferred_element_type=jnp.float32,
-        precision=jax.lax.Precision.HIGHEST,
-    )
-    logits = logits / temperature
+    logits = product(anchors, views.T) / temperature
     if where is None:
         where = jnp.ones(len(anchors), bool)
     # The diagonal stays, so that unused rows have a finite softmax too.

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from drrl_jax import losses, scores
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.models import Backbone
+from drrl_jax.products import contract
 from drrl_jax.rows import take_rows
 from drrl_jax.training.state import (
     Batch,
@@ -131,13 +132,8 @@ class Objective:
         )
         items = self._apply(params, tables.items, method="item_tower")
         ready_users, ready_items = self._prepare(users), self._prepare(items)
-        positive = jnp.einsum(
-            "bd,bd->b",
-            ready_users,
-            take_rows(ready_items, batch.items),
-            preferred_element_type=jnp.float32,
-            precision=scores.EXACT,
-        )
+        paired = take_rows(ready_items, batch.items)
+        positive = contract("bd,bd->b", ready_users, paired)
         value = losses.catalogue(
             positive,
             ready_users,
@@ -184,13 +180,8 @@ class Objective:
             if self.pairwise:
                 both = self._apply(params, users[:, None], items, method="pair_scores")
             else:
-                both = jnp.einsum(
-                    "bd,bnd->bn",
-                    self._prepare(users),
-                    self._prepare(items),
-                    preferred_element_type=jnp.float32,
-                    precision=scores.EXACT,
-                )
+                ready = self._prepare(users), self._prepare(items)
+                both = contract("bd,bnd->bn", *ready)
             positive, negative, where = both[:, 0], both[:, 1:], batch.where
             squared = squared.sum(axis=1)
         else:
@@ -221,13 +212,7 @@ class Objective:
         items = self._apply(params, take_rows(tables.items, ids), method="item_tower")
         ready_users, ready_items = self._prepare(users), self._prepare(items)
         rows = len(batch.items)
-        positive = jnp.einsum(
-            "bd,bd->b",
-            ready_users,
-            ready_items[:rows],
-            preferred_element_type=jnp.float32,
-            precision=scores.EXACT,
-        )
+        positive = contract("bd,bd->b", ready_users, ready_items[:rows])
         negative = scores.catalogue_scores(ready_users, ready_items[rows:])
         norms = jnp.sum(jnp.square(items), axis=-1)
         # The pool is in the batch once, not once a row.

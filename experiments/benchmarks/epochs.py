@@ -71,7 +71,6 @@ def torch_epoch(dataset: data.Dataset, name: str):
     except ImportError:
         return None
     device = clock.torch_device(torch)
-    torch.set_default_device(device)
     users = torch.as_tensor(
         np.asarray(dataset.train.users), dtype=torch.long, device=device
     )

@@ -204,7 +204,6 @@ def main(_: list[str]) -> None:
         print("PyTorch is not installed (extra 'torch'): no comparison.")
     else:
         device = clock.torch_device(torch)
-        torch.set_default_device(device)
         tensors = tuple(torch.as_tensor(x, device=device) for x in (user_emb, item_emb))
         for name, loop in (
             ("PyTorch, Python metrics", torch_python_metrics),
