@@ -1,4 +1,10 @@
-"""Where the tests find real data and golden values, and how they skip without."""
+"""How the tests compile; where they find real data and golden values, and skip without.
+
+Most of the suite's time goes into compiling small programs that run once, so XLA is told
+to optimise none of them: half the time in all. Programs that a test starts (the README's
+commands, notebooks, scripts) compile as a user's do, and so does everything with
+``XLA_FLAGS= python -m pytest -n 2``.
+"""
 
 import os
 import pathlib
@@ -6,7 +12,12 @@ import shutil
 import tempfile
 
 import jax
+import jax.numpy as jnp
 import pytest
+
+# XLA reads them when it compiles its first program.
+_QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+os.environ.setdefault("XLA_FLAGS", _QUICK)
 
 # What is expected is computed in full float32, also where the default rounds inputs.
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -26,6 +37,14 @@ def pytest_unconfigure(config):
     """The run that made the cache removes it: its workers were given theirs."""
     if folder := getattr(config, "drrl_cache", None):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_compile_as_users_do():
+    """The flags are read, and programs that tests start are not to inherit them."""
+    jax.jit(jnp.square)(2.0).block_until_ready()
+    if os.environ.get("XLA_FLAGS") == _QUICK:
+        del os.environ["XLA_FLAGS"]
 
 
 def data_root() -> pathlib.Path:

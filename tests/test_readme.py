@@ -55,8 +55,14 @@ def test_examples():
 PAGES = ("loss", "backbone", "dataset")
 
 
-def test_the_quickstart_prints_a_table(tmp_path):
-    assert "ndcg@20" in run(block("quickstart")[0], tmp_path, TINY)
+def test_the_quickstart_ranks_far_above_popularity(tmp_path):
+    short = ["--noprogress", "--config.training.epochs=10"]
+    short += ["--config.baselines=('popularity',)"]
+    table = run(block("quickstart")[0], tmp_path, short)
+    popularity, drrl = re.findall(
+        r"^\| (?:pop|drrl).*?\| (?:[\d.]+) +\| ([\d.]+)", table, re.M
+    )
+    assert float(drrl) > 1.8 * float(popularity)
 
 
 @pytest.mark.parametrize("command", block("commands"))

@@ -41,15 +41,6 @@ def test_a_watcher_sees_every_epoch():
     assert seen == [(1, steps), (2, 2 * steps), (3, 3 * steps)]
 
 
-def test_the_quickstart_ranks_far_above_popularity():
-    config = training.default_config()
-    config.training.epochs = 10
-    parts = training.build(config)
-    _, results = training.fit(parts, progress=False)
-    popular = training.popularity(config, parts.dataset)
-    assert results["test"]["ndcg@20"] > 1.8 * popular["ndcg@20"]
-
-
 @pytest.mark.parametrize(
     "changes",
     [
