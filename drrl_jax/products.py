@@ -59,6 +59,21 @@ def contract(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.einsum(subscripts, a, b, preferred_element_type=wide, precision=EXACT)
 
 
+def weights_for(weights: jax.Array, rows: jax.Array) -> jax.Array:
+    """Weights in the type of the rows that they multiply, so that one product does.
+
+    Not in float16: the gradient of a mean over a batch and a catalogue is smaller than
+    its least number, and would be zero.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> small = jnp.array([1e-9])
+      >>> [weights_for(small, jnp.ones(1, t)).dtype.name for t in ("bfloat16", "float16")]
+      ['bfloat16', 'float32']
+    """
+    return weights if rows.dtype == jnp.float16 else weights.astype(rows.dtype)
+
+
 def entries_in_flight(cpu: int) -> int:
     """Entries of a score matrix to hold at a time, on the backend that JAX works on.
 

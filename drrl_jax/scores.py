@@ -23,7 +23,13 @@ import jax
 import jax.numpy as jnp
 
 from drrl_jax._names import check_choice
-from drrl_jax.products import contract, entries_in_flight, product, wide_type
+from drrl_jax.products import (
+    contract,
+    entries_in_flight,
+    product,
+    weights_for,
+    wide_type,
+)
 from drrl_jax.rows import sum_rows
 
 Route = Literal["gather", "dense"]
@@ -314,7 +320,7 @@ def _dense_backward(residuals, cotangent):
 
     def block(to_items, inputs):
         rows, ids, values = inputs
-        dense = _scatter_rows(ids, values, len(items)).astype(items.dtype)
+        dense = weights_for(_scatter_rows(ids, values, len(items)), items)
         return to_items + product(dense.T, rows), product(dense, items)
 
     zeros = jnp.zeros(items.shape, cotangent.dtype)

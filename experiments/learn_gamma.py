@@ -72,6 +72,10 @@ def run(
             f"gammas must be finite and greater than 1; got {', '.join(gammas)}."
         )
     cli.check_numbers("groups", groups, 1, study.dataset.num_users, whole=True)
+    cli.check_numbers("temperature", [str(temperature)], 0, above=True)
+    cli.check_numbers("radius", [str(radius)], 0)
+    cli.check_numbers("rate", [str(rate)], 0, above=True)
+    cli.check_numbers("inner_steps", [str(inner_steps)], 1, whole=True)
     options = {"rate": rate, "inner_steps": inner_steps, "criterion": criterion}
     tuning: list[Row] = []
     final: list[Row] = []

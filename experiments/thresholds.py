@@ -91,9 +91,11 @@ def run(
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
     cli.check_names("methods", methods, {**METHODS, **HELD, **known})
+    # At order 1 no threshold is finite, for the estimators to estimate.
+    cli.check_numbers("gamma", [str(gamma)], 1, above=draws > 0)
+    cli.check_numbers("radius", [str(radius)], 0)
     if draws:
         cli.check_numbers("sample_sizes", sample_sizes, 1, whole=True)
-        cli.check_numbers("gamma", [str(gamma)], 1, above=True)
     most = study.dataset.num_items
     drawn = [size for size in sizes if size != "all"]
     cli.check_numbers("sizes", drawn, 1, most, whole=True)

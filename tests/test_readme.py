@@ -52,7 +52,7 @@ def test_examples():
         assert result.attempted and not result.failed, page
 
 
-PAGES = ("loss", "backbone", "dataset")
+PAGES = ("loss", "backbone", "dataset", "method")
 
 
 def test_the_quickstart_ranks_far_above_popularity(tmp_path):

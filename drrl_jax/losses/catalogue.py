@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
 from drrl_jax.losses.rows import as_float
-from drrl_jax.products import entries_in_flight, product, wide_type
+from drrl_jax.products import entries_in_flight, product, weights_for, wide_type
 from drrl_jax.scores import all_but, catalogue_scores
 
 
@@ -197,7 +197,7 @@ def _summed_forward(loss, static, rows, items, constants):
         value, (by_rows, by_scores) = jax.value_and_grad(
             functools.partial(_block_value, loss, static), argnums=(0, 1)
         )((pos_scores, traced), catalogue_scores(users, items), weights, exclude)
-        by_scores = by_scores.astype(items.dtype)
+        by_scores = weights_for(by_scores, items)
         by_users = product(by_scores, items)
         by_items += product(by_scores.T, users)
         by_pos, by_traced = by_rows

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 ReduceFn = Callable[..., jax.Array] | None
@@ -115,6 +116,14 @@ class Rows:
     def labels(self, name: str, values: ArrayLike) -> jax.Array:
         """An integer a row."""
         array = jnp.asarray(values)
+        if not isinstance(values, jax.Array) and np.asarray(values).dtype.itemsize > 4:
+            whole, kept = np.asarray(values), jnp.iinfo(array.dtype)
+            if whole.size and not kept.min <= whole.min() <= whole.max() <= kept.max:
+                raise ValueError(
+                    f"{name} must fit {array.dtype.name}, which they would be cut to;"
+                    f" got {whole.min()} to {whole.max()}. Number them first:"
+                    f" np.unique({name}, return_inverse=True)[1]."
+                )
         if array.shape != self.pos.shape:
             raise ValueError(
                 f"{name} must have the shape of pos_scores; got {name} {array.shape}, "

@@ -63,6 +63,13 @@ class XSimGCL(LightGCN):
                 f"{self.contrast_layer}."
             )
         check_choice("noise", self.noise, _NOISE)
+        for name in ("noise_scale", "contrast_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"{name} must be at least 0; got {getattr(self, name)}."
+                )
+        if not (tau := self.contrast_temperature) > 0:
+            raise ValueError(f"contrast_temperature must be greater than 0; got {tau}.")
         layer = self.rows(train=train)
         layers = [layer]
         for _ in range(self.layers):

@@ -115,6 +115,7 @@ def validate(config: config_dict.ConfigDict) -> None:
     at_least("evaluation.block", evaluation.block, 0)
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"seed must lie in [0, 4294967296); got {config.seed!r}.")
+    at_least("data.seed", config.data.seed, 0)
     reported = [f"{m}@{k}" for m in evaluation.metrics for k in evaluation.ks]
     choice("evaluation.monitor", evaluation.monitor, reported)
 

@@ -278,6 +278,9 @@ def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
         ("learn_gamma", "groups", ("",), "whole numbers in .*; got "),
         ("thresholds", "sizes", ("all", "0"), r"whole numbers in \[1, 100\]; got 0"),
         ("thresholds", "gamma", 1.0, r"numbers in \(1, inf\]; got 1.0"),
+        ("thresholds", "radius", -1.0, r"numbers in \[0, inf\]; got -1.0"),
+        ("learn_gamma", "temperature", 0.0, r"numbers in \(0, inf\]; got 0.0"),
+        ("learn_gamma", "inner_steps", 0, r"whole numbers in \[1, inf\]; got 0"),
     ],
 )
 def test_a_wrong_number_is_a_sentence_before_anything_is_trained(

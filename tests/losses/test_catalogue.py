@@ -169,3 +169,21 @@ def test_refuses_what_does_not_fit():
         losses.catalogue(positive[:0], users[:0], items)
     with pytest.raises(ValueError, match="block must be at least 1; got 0"):
         losses.catalogue(positive, users, items, block=0)
+
+
+@pytest.mark.parametrize("type_", [jnp.float16, jnp.bfloat16])
+def test_small_gradients_of_narrow_rows_do_not_vanish(type_):
+    rng = np.random.default_rng(0)
+    users, items = (jnp.asarray(rng.normal(size=(n, 8)), type_) for n in (4, 12_000))
+
+    def value(users):
+        # Rows of a batch of 4,096: the mean item weighs 2e-8, too little for float16.
+        weights = jnp.full(len(users), 1 / 4096)
+        options = {"loss": "softmax", "temperature": 1.0, "weights": weights}
+        return losses.catalogue(jnp.zeros(len(users)), users, items, **options)
+
+    found = jax.grad(value)(users)
+    items = items.astype(jnp.float32)
+    exact = jax.grad(value)(users.astype(jnp.float32))
+    assert found.dtype == type_ and jnp.abs(exact).max() > 1e-4
+    np.testing.assert_allclose(found.astype(jnp.float32), exact, rtol=0.02, atol=5e-6)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from drrl_jax import losses
@@ -59,6 +60,11 @@ def test_shapes(name):
         ("sl_at_k", dict(quantile=jnp.ones(3)), "quantile must broadcast"),
         ("adv_infonce", dict(hardness=POS), r"hardness must have the shape .* \(4,\)"),
         ("bsl_grouped", dict(users=jnp.arange(3)), r"users \(3,\), pos_scores \(4,\)"),
+        (
+            "bsl_grouped",
+            dict(users=np.arange(4) + 2**40),
+            "users must fit int32, .* got 1099511627776 to 1099511627779. Number them",
+        ),
         (
             "bsl_grouped",
             dict(users=jnp.arange(4), temperature=jnp.ones(4)),

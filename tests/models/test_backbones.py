@@ -281,6 +281,9 @@ def test_unknown_names_are_refused_with_the_nearest(name, hyper, message):
         ("lightgcn", {"layers": 0}, "layers must be 1 or more; got 0"),
         ("xsimgcl", {"noise": "norma"}, "noise must be one of uniform, normal"),
         ("xsimgcl", {"contrast_layer": 4}, r"in \[0, layers = 3\]; got 4"),
+        ("xsimgcl", {"contrast_weight": -1.0}, "contrast_weight must be at least 0"),
+        ("xsimgcl", {"noise_scale": -0.1}, "noise_scale must be at least 0; got -0.1"),
+        ("xsimgcl", {"contrast_temperature": 0.0}, "must be greater than 0; got 0.0"),
     ],
 )
 def test_impossible_hyperparameters_are_refused(name, hyper, message):

@@ -39,6 +39,7 @@ from tests.training.helpers import tiny_config, tiny_dataset
         ("evaluation.metrics", ("recall", "ndgc"), "Did you mean 'ndcg'"),
         ("evaluation.block", -5, "evaluation.block must be at least 0; got -5"),
         ("seed", -1, r"seed must lie in \[0, 4294967296\); got -1"),
+        ("data.seed", -1, "data.seed must be at least 0; got -1"),
         ("training.log_q_correction", True, "needs a training.negative_alpha above 0"),
         ("training.false_negative_rate", 0.01, "take one of training.negatives"),
         ("evaluation.monitor", "ndcg@50", "evaluation.monitor must be one of"),
