@@ -1,8 +1,8 @@
 """How the tests compile; where they find real data and golden values, and skip without.
 
 Most of the suite's time goes into compiling small programs that run once, so XLA is told
-to optimise none of them: half the time in all. Programs that a test starts (the README's
-commands, notebooks, scripts) compile as a user's do, and so does everything with
+to optimise none of them: half the time in all. The README's commands and what goes wrong in
+the first hour compile as a user's do (``user_environment``), and so does everything with
 ``XLA_FLAGS= python -m pytest -n 2``.
 """
 
@@ -12,10 +12,8 @@ import shutil
 import tempfile
 
 import jax
-import jax.numpy as jnp
 import pytest
 
-# XLA reads them when it compiles its first program.
 _QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
 os.environ.setdefault("XLA_FLAGS", _QUICK)
 
@@ -39,12 +37,12 @@ def pytest_unconfigure(config):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _children_compile_as_users_do():
-    """The flags are read, and programs that tests start are not to inherit them."""
-    jax.jit(jnp.square)(2.0).block_until_ready()
-    if os.environ.get("XLA_FLAGS") == _QUICK:
-        del os.environ["XLA_FLAGS"]
+def user_environment(**more: str) -> dict[str, str]:
+    """The environment of a program that is to run as a user's, on the processor."""
+    inherited = {**os.environ, "JAX_PLATFORMS": "cpu", **more}
+    if inherited.get("XLA_FLAGS") == _QUICK:
+        del inherited["XLA_FLAGS"]
+    return inherited
 
 
 def data_root() -> pathlib.Path:

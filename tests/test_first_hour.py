@@ -1,7 +1,6 @@
 """What goes wrong in the first hour is answered in one sentence."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -9,6 +8,8 @@ import sys
 import time
 
 import pytest
+
+from tests.conftest import user_environment
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -20,7 +21,7 @@ def start(workdir, *arguments, **environment):
         args=[sys.executable, "-m", "experiments.train", "--noprogress",
          f"--workdir={workdir}", *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "JAX_PLATFORMS": "cpu", **environment},
+        env=user_environment(**environment),
     )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def test_one_sentence_each(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FORKING, str(logs)], input=json.dumps(arguments),
         cwd=ROOT, capture_output=True, text=True, timeout=600,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        env=user_environment(),
     )  # fmt: skip
     codes = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
     assert codes == dict.fromkeys(CASES, "1"), done.stdout + done.stderr

@@ -1,7 +1,6 @@
 """Every command and example of the README runs."""
 
 import doctest
-import os
 import pathlib
 import re
 import shlex
@@ -11,7 +10,7 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
-from tests.conftest import data_dir
+from tests.conftest import data_dir, user_environment
 from tests.test_docs import BUILD, load_maker
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -37,7 +36,7 @@ def run(command, tmp_path, extra=()):
         words += [f"--workdir={tmp_path / 'run'}", *extra]
     done = subprocess.run(
         [sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        env=user_environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

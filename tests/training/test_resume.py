@@ -59,7 +59,8 @@ def test_killed_by_sigkill(tmp_path):
     )
     parts = training.build(config, tiny_dataset())
     whole, whole_results = training.fit(parts, progress=False)
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=ROOT, env=environment
     )
