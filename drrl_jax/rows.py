@@ -5,8 +5,8 @@ of floats differ in their last bits from run to run. Sums of integers do not. Th
 number is made an integer in units that the sum of its row's sizes sets, and those are
 summed: the same bits in every run, about as exact as a sum of floats. XLA's own switch
 for it, ``--xla_gpu_deterministic_ops``, adds row after row, which makes a training step
-over twenty times as long (benchmarks/NOTES.md). Derivatives of both are reverse-mode only
-there.
+over twenty times as long (experiments/benchmarks/NOTES.md). Derivatives of both are
+reverse-mode only there.
 """
 
 import functools
@@ -34,7 +34,9 @@ def take_rows(table: jax.Array, ids: jax.Array) -> jax.Array:
       >>> jax.grad(lambda t: take_rows(t, ids).sum())(table)[:, 0].tolist()
       [1.0, 0.0, 2.0]
     """
-    return table[ids] if _ordered() else _take(table, ids, table.shape[0])
+    if not _ordered():
+        return _take(table, ids, table.shape[0])
+    return table.astype(_wide(table.dtype))[ids].astype(table.dtype)
 
 
 def sum_rows(
@@ -58,14 +60,21 @@ def sum_rows(
       [1.0, 2.5, 0.0]
     """
     if _ordered():
-        zeros = jnp.zeros((num_rows, *values.shape[ids.ndim :]), values.dtype)
-        return zeros.at[ids].add(values, mode="promise_in_bounds")
+        wide = values.astype(_wide(values.dtype))
+        zeros = jnp.zeros((num_rows, *values.shape[ids.ndim :]), wide.dtype)
+        sums = zeros.at[ids].add(wide, mode="promise_in_bounds")
+        return sums.astype(values.dtype)
     return _sum(values, ids, bound, num_rows)
 
 
 def _ordered() -> bool:
     """Whether the backend adds to a row in one order, whatever its threads do."""
     return jax.default_backend() != "gpu"
+
+
+def _wide(dtype: jnp.dtype) -> jnp.dtype:
+    """What rows are summed in: a sum of bfloat16 numbers would stop at 256 of them."""
+    return jnp.promote_types(dtype, jnp.float32) if dtype.itemsize < 4 else dtype
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

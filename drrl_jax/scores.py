@@ -190,6 +190,11 @@ def _blocks(rows: int, *arrays: jax.Array) -> tuple[jax.Array, ...]:
     return tuple(x.reshape(-1, rows, x.shape[-1]) for x in arrays)
 
 
+def _equal_parts(batch: int, most: int) -> int:
+    """The largest power of two, of at most ``most`` rows, that divides the batch."""
+    return math.gcd(batch, 1 << (most.bit_length() - 1))
+
+
 def _gathered_at_once(shape: tuple[int, ...], dim: int) -> int:
     """Rows of the batch whose items are fetched at once: on a CPU 1 MB, as a cache has.
 
@@ -199,7 +204,7 @@ def _gathered_at_once(shape: tuple[int, ...], dim: int) -> int:
     if jax.default_backend() != "cpu":
         return batch
     most = max((1 << 18) // (negatives * dim), 1)
-    return math.gcd(batch, 1 << (most.bit_length() - 1))
+    return _equal_parts(batch, most)
 
 
 # The gather route is three functions, each the others' derivative, so that derivatives
@@ -296,7 +301,7 @@ def _rows_per_block(batch: int, num_items: int) -> int:
     if jax.default_backend() == "cpu":
         return 256 if batch % 256 == 0 else batch
     most = max(entries_in_flight(0) // num_items, 1)
-    return batch if batch <= most else math.gcd(batch, 1 << (most.bit_length() - 1))
+    return batch if batch <= most else _equal_parts(batch, most)
 
 
 @jax.custom_vjp

@@ -58,6 +58,7 @@ def run(
         raise ValueError(
             f"baseline must be among the methods {', '.join(methods)}; got {baseline!r}."
         )
+    cli.check_numbers("budget", [str(budget)], 1, 6, whole=True)
     tuning: list[Row] = []
     final: list[Row] = []
     for name in methods:

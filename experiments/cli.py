@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from drrl_jax import evaluation
+from drrl_jax import evaluation, training
 from experiments import front
 from experiments import study as study_lib
 from experiments.study import Row, Study
@@ -37,6 +37,8 @@ def main(run: Run) -> None:
     }
 
     def start() -> None:
+        if "seeds" in options:
+            check_numbers("seeds", [str(options["seeds"].value)], 1)
         if config.value.seed:
             raise ValueError(
                 "studies run seeds 0, 1, …, as many as --seeds says, whatever the config"
@@ -168,7 +170,13 @@ def run_points(
     seeds: int,
     **data: Any,
 ) -> list[Row]:
-    """Every ``(labels, changes)`` on every seed."""
+    """Every ``(labels, changes)`` on every seed, once all of them are known to be valid.
+
+    Raises:
+      ValueError: for an impossible setting, before the first is trained.
+    """
+    for _, changes in settings:
+        training.validate(study.configured(changes))
     return [
         study.point({**changes, "seed": seed}, {**labels, "seed": seed}, **data)
         for labels, changes in settings
@@ -198,6 +206,7 @@ def write(
     """
     if not rows:
         raise ValueError("nothing was asked for: no method, no rate or no seed.")
+    study_lib.write_rows(rows, out / f"{name}.csv")
     metrics = [column for column in rows[0] if column.startswith("test/")]
     monitor = f"test/{study.config.evaluation.monitor}"
     summary = study_lib.summarise(rows, by, metrics)
@@ -212,7 +221,6 @@ def write(
         body.append(cells)
     if baseline is not None:
         header += [f"vs {baseline}", "p (t / Wilcoxon, Holm)"]
-    study_lib.write_rows(rows, out / f"{name}.csv")
     return study_lib.write_table(header, body, out / name, command(name))
 
 
@@ -228,6 +236,8 @@ def _against(study, rows, summary, line, others, baseline, monitor) -> list[str]
     ]
     if not reference:
         return ["-", "-"]
+    if len(study.per_user(group[0], study.config.evaluation.monitor)) < 2:
+        return [_gain(line[monitor], reference[0][monitor]), "-"]  # nobody to pair
     found = study_lib.significance(
         study, group, baseline, study.config.evaluation.monitor
     )[line["method"]]
@@ -238,8 +248,14 @@ def comparison_cells(
     value: float, reference: float, found: evaluation.Comparison
 ) -> list[str]:
     """The gain over the reference, and the p values of both tests."""
-    gain = value / reference - 1
-    return [f"{gain:+.1%}", f"{found.t_p_holm:.1e} / {found.wilcoxon_p_holm:.1e}"]
+    return [
+        _gain(value, reference),
+        f"{found.t_p_holm:.1e} / {found.wilcoxon_p_holm:.1e}",
+    ]
+
+
+def _gain(value: float, reference: float) -> str:
+    return f"{value / reference - 1:+.1%}" if reference else "-"
 
 
 def command(name: str) -> str:

@@ -1,5 +1,6 @@
 """The front of a command line: config and flags, and failures as one sentence."""
 
+import os
 import pathlib
 import re
 import sys
@@ -52,7 +53,10 @@ def run(main: Callable[[], None], config: flags.FlagHolder, resume: str) -> None
     try:
         app.run(start, flags_parser=parse)
     except (*training.EXPECTED_ERRORS, OSError, ImportError) as error:
-        sys.exit(f"error: {sentence(error)}")
+        hint = ""
+        if "../shared/data" in str(error) and "DRRL_DATA" not in os.environ:
+            hint = " DRRL_DATA, which names the folder of the data sets, is not set."
+        sys.exit(f"error: {sentence(error)}{hint}")
     except KeyboardInterrupt:
         print(f"\nInterrupted. The same command {resume}.", file=sys.stderr)
         sys.exit(130)

@@ -11,15 +11,21 @@ _RESULTS = flags.DEFINE_string("results", "experiments/results", "Folder of resu
 
 
 def page(results: pathlib.Path) -> str:
-    """Markdown of all tables under a folder, each with its plot where there is one."""
+    """Markdown of all tables under a folder, each with its plot where there is one.
+
+    Raises:
+      ValueError: for a folder without a table.
+    """
+    tables = sorted({*results.rglob("*.md")} - {results / "README.md"})
+    if not tables:
+        raise ValueError(f"--results must hold tables; {results} has none.")
     lines = ["# Results", "", "Made by `python -m experiments.report`.", ""]
     folder = None
-    for table in sorted(results.rglob("*.md")):
-        if table.parent == results:
-            continue
+    for table in tables:
         if table.parent != folder:
             folder = table.parent
-            lines += [f"## {folder.relative_to(results)}", ""]
+            name = folder.relative_to(results)
+            lines += [f"## {results.name if folder == results else name}", ""]
         lines += [f"### {table.stem}", "", table.read_text().strip(), ""]
         plot = table.with_suffix(".png")
         if plot.exists():
@@ -34,7 +40,11 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(
             f"--results must be a folder of results; got {argv[1:] or str(results)!r}."
         )
-    (results / "README.md").write_text(page(results))
+    try:
+        text = page(results)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from None
+    (results / "README.md").write_text(text)
     print(results / "README.md")
 
 

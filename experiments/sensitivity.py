@@ -13,6 +13,7 @@ import math
 import pathlib
 from typing import Any
 
+from drrl_jax import training
 from experiments import cli
 from experiments.methods import DEFAULTS, FAMILY
 from experiments.study import Study
@@ -62,6 +63,8 @@ def run(
     cli.check_numbers("radii", radii, 0)
     cli.check_numbers("temperatures", temperatures, 0, above=True)
     cli.check_numbers("threshold_inits", threshold_inits, -math.inf)
+    for scheme in initialisers:
+        training.validate(study.configured(initialiser_changes(scheme)))
     tables = []
     for name, loss, field, values in (
         ("sensitivity", "drrl", "radius", radii),

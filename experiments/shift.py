@@ -35,11 +35,16 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
-    rows: list[Row] = []
-    for split in splits:
+    datasets = {}
+    for split in splits:  # all of them, before the first run
         config = study.config.copy_and_resolve_references()
         config.data.split = split
-        dataset = training.load_dataset(config)
+        try:
+            datasets[split] = training.load_dataset(config)
+        except ValueError as error:
+            raise ValueError(f"splits: {split!r} is not to be had: {error}") from None
+    rows: list[Row] = []
+    for split, dataset in datasets.items():
         points = [({"split": split, "method": m}, c) for m, c in chosen.items()]
         key = f"split {split}"
         rows += cli.run_points(study, points, seeds, dataset=dataset, dataset_key=key)

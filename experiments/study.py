@@ -158,12 +158,18 @@ class Study:
         """The setting of a grid with the best validation metric at seed 0, and all rows.
 
         Raises:
-          ValueError: for an empty grid, or data without a validation part.
+          ValueError: for an empty grid, an impossible setting, runs without an epoch, or
+            data without a validation part; before anything is trained.
         """
         monitor = f"valid/{self.config.evaluation.monitor}"
         if not grid:
             raise ValueError("a budget must be at least one setting; got none.")
         self.need_validation()
+        for changes in grid:
+            config = self.configured(changes)
+            training.validate(config)
+            if not config.training.epochs:
+                raise ValueError("training.epochs must be at least 1 to tune; got 0.")
         rows = [self.point({**changes, "seed": 0}, labels) for changes in grid]
         best = max(range(len(rows)), key=lambda i: rows[i][monitor])
         return grid[best], rows

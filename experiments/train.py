@@ -26,14 +26,19 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", "runs/quickstart", "Folder for checkpoints, metrics and results."
 )
 _PROGRESS = flags.DEFINE_bool("progress", True, "Show a progress bar.")
+_read: list[str] = []  # data sets
 
 
 def main() -> None:
     """Trains the config's run and its baselines, then prints one table."""
     workdir = pathlib.Path(_WORKDIR.value)
+    if workdir.is_file():
+        raise ValueError(f"--workdir must be a folder; {workdir} is a file.")
     results = training.run_with_baselines(
         _CONFIG.value, workdir, progress=_PROGRESS.value, load=_load
     )
+    if not _read:
+        print("Finished before; the data were not read again.", file=sys.stderr)
     print(report_table.results_table(results))
     print(
         f"\nWritten to {workdir}: results.json, metrics.jsonl, curve.png, tensorboard"
@@ -43,6 +48,7 @@ def main() -> None:
 def _load(config: config_dict.ConfigDict) -> data.Dataset:
     """Reads the data, and says on stderr what they are and what was done to them."""
     dataset = training.load_dataset(config)
+    _read.append(dataset.name)
     print(dataset, file=sys.stderr)
     for line in (*dataset.report.notes, *map(str, dataset.report.findings)):
         print(f"  {line}", file=sys.stderr)

@@ -153,3 +153,12 @@ def test_under_vmap_and_jit(way):
     found = jax.jit(jax.vmap(lambda v: rows.sum_rows(v, jnp.asarray(ids), 5)))(many)
     once = expected(values, ids, 5)
     np.testing.assert_allclose(found, [once, 2 * once], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_narrow_numbers_are_summed_wide(dtype):
+    ids, ones = jnp.zeros(1000, jnp.int32), jnp.ones((1000, 2), dtype)
+    by_table = jax.grad(lambda table: jnp.sum(rows.take_rows(table, ids) * ones / 2))
+    assert by_table(jnp.zeros((3, 2), dtype)).tolist() == [[500, 500], [0, 0], [0, 0]]
+    assert rows.sum_rows(ones, ids, 2).tolist() == [[1000, 1000], [0, 0]]
+    assert rows.sum_rows(ones, ids, 2).dtype == dtype

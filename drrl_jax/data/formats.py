@@ -21,7 +21,7 @@ _SUFFIX = "(_?(proc|raw)?_?(id|idx|index|key|name|token))?"
 _ROLES = {
     "user": rf"user{_SUFFIX}|uid|reviewer_?id",
     "item": rf"(item|movie|product|business|location){_SUFFIX}|iid|(parent_)?asin|isbn",
-    "rating": r"ratings?|score|overall|stars",
+    "rating": r"(book_)?ratings?|score|overall|stars",
     "timestamp": r"timestamps?|time|ts|unix_?review_?time",
 }
 
@@ -91,6 +91,7 @@ def detect(lines: list[str], where: str = "the file") -> Format:
         return _named("table", separator, fields, where)
     _refuse_unknown_header(lines, separator, where)
     if separator is not None:
+        _refuse_lists(lines, separator, where)
         name = "pairs" if len(fields) == 2 else "ratings"
         return _positional(name, separator, first, where)
     for mark in ";|":
@@ -117,7 +118,7 @@ def named_format(name: str, lines: list[str], where: str = "the file") -> Format
     first = lines[0]
     separator = next((s for s in ("::", "\t", ",") if s in first), None)
     if name == "adjacency":
-        return Format(name, None, ("user", "item"))
+        return Format(name, separator if separator == "," else None, ("user", "item"))
     if name == "pairs":
         return Format(name, separator, ("user", "item"))
     if name in ("atomic", "table"):
@@ -142,10 +143,33 @@ def _refuse_unknown_header(lines: list[str], separator: str | None, where: str) 
         )
 
 
+def _refuse_lists(lines: list[str], separator: str, where: str) -> None:
+    """Refuses lists of items between tabs or commas, which would become ratings.
+
+    One line a user, and lines of several lengths or third columns that go on with items:
+    more kinds than a scale of ratings has, many of them in the second column too.
+    """
+    lines = [line.rstrip(f"{separator} ") for line in lines]
+    rows = [[f.strip("\"' ") for f in line.split(separator)] for line in lines]
+    again = len({row[0] for row in rows}) < len(rows)
+    if again or len(rows) < 2 or max(map(len, rows)) < 3 or any("" in r for r in rows):
+        return
+    third = [row[2] for row in rows if len(row) > 2]
+    kinds, items = set(third), {row[1] for row in rows if len(row) > 1}
+    goes_on = all(field.isdigit() for field in third) and len(kinds) > 10
+    goes_on = goes_on and sum(field in items for field in third) > len(third) / 4
+    if goes_on or len({len(row) for row in rows}) > 1:
+        raise ValueError(
+            f"{where}:1: expected 2 to 4 fields (user, item, rating, timestamp) in every"
+            " line; one line a user, as here, looks like a list of items:"
+            " format=adjacency reads it so, format=ratings as ratings."
+        )
+
+
 def _role(field: str) -> str:
     """The role that a column of this name plays, or ``""``."""
     for role, pattern in _ROLES.items():
-        if re.fullmatch(pattern, field.lower().replace(" ", "_")):
+        if re.fullmatch(pattern, re.sub("[ -]", "_", field.lower())):
             return role
     return ""
 
@@ -157,10 +181,20 @@ def _is_header(fields: list[str]) -> bool:
 
 
 def _named(name: str, separator: str | None, fields: list[str], where: str) -> Format:
-    columns: list[str] = []
-    for field in fields:
-        role = _role(field)
-        columns.append("" if role in columns else role)
+    # Of two columns of a role an id is meant rather than a name, which people share;
+    # of two alike the first.
+    roles = [_role(field) for field in fields]
+    chosen = {
+        role: min(
+            (column for column, found in enumerate(roles) if found == role),
+            key=lambda column: fields[column].lower().endswith("name"),
+        )
+        for role in roles
+    }
+    columns = [
+        role if role and chosen[role] == column else ""
+        for column, role in enumerate(roles)
+    ]
     if not {"user", "item"} <= set(columns):
         raise ValueError(
             f"{where}:1: expected a header that names a user and an item column, "

@@ -97,7 +97,7 @@ def load(
             {"all": concatenate(*raw.parts.values())}, cleaning, kinds=("duplicates",)
         )
         everything, filtered = cleaning_lib.core(joint["all"], core)
-        report = report + found + filtered
+        report = report + found + filtered + _lost_times(raw.parts, split)
         raw = compact(dataclasses.replace(raw, parts={"all": everything}))
         train, valid, test = SPLITS[split](raw.parts["all"], seed=seed)
         raw = dataclasses.replace(
@@ -127,6 +127,19 @@ def load(
         report=report,
         false_negatives=raw.false_negatives,
     )
+
+
+def _lost_times(parts: Mapping[str, Interactions], split: str) -> CleaningReport:
+    """What a split by time would want and does not get (``temporal`` refuses that)."""
+    timed = [name for name, part in parts.items() if part.timestamps is not None]
+    if len(timed) == len(parts):
+        return CleaningReport()
+    notes = []
+    if timed:
+        notes.append(f"timestamps left out: only {' and '.join(timed)} has any")
+    if split == "leave_one_out":
+        notes.append("leave_one_out: no timestamps, so a user's order is random")
+    return CleaningReport(notes=tuple(notes))
 
 
 def _without_negatives(train: Interactions, num_items: int) -> CleaningReport:

@@ -75,8 +75,9 @@ def layout_of(text: bytes, where: str) -> Format:
 
 
 def _plain(text: bytes) -> bytes:
-    """Without the byte-order mark and carriage returns of other systems."""
-    return text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    """Without the byte-order mark, and with lines that end as here."""
+    text = text.removeprefix(b"\xef\xbb\xbf")
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _one_line_a_user(text: bytes, where: str) -> None:
@@ -198,6 +199,12 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
             continue
         fields = line.split(layout.separator)
         if layout.name == "adjacency":
+            fields = [field.strip(" \"'") for field in fields]
+            if not all(fields):
+                raise ValueError(
+                    f"{where}:{number}: expected {layout.example}, got"
+                    f" {_fields(fields)} in {line[:60]!r}."
+                )
             cells["user"] += fields[:1] * (len(fields) - 1)
             cells["item"] += fields[1:]
             numbers += [number] * (len(fields) - 1)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from drrl_jax.dro.candidates import rows
 from drrl_jax.dro.order import kappa_of
 
 
@@ -48,7 +49,7 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
         raise ValueError(
             f"p and q must broadcast; got p {jnp.shape(p)}, q {jnp.shape(q)}."
         ) from error
-    kappa = jnp.broadcast_to(kappa_of(gamma, dtype), p.shape[:-1])
+    kappa = rows(kappa_of(gamma, dtype), "gamma", p.shape, dtype)
     held = p > 0
     both = held & (q > 0)
     ratio = jnp.where(both, p, 1) / jnp.where(both, q, 1)
@@ -58,18 +59,17 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
     # gamma - 1 = kappa / (1 - kappa); its reciprocal is 0 at order infinity, where
     # only the largest ratio counts, and any finite stand-in for the power serves.
     eps = jnp.finfo(dtype).eps
-    power = kappa / jnp.maximum(1 - kappa, eps)
-    small = power < jnp.sqrt(eps)
-    power = jnp.where(small, 1, power)
+    gap = kappa / jnp.maximum(1 - kappa, eps)
+    small = gap < jnp.sqrt(eps)
+    power = jnp.where(small, 1, gap)
     mass = jnp.where(both, p, 0)
     shifted = power[..., None] * (logs - top[..., None])
     total = jnp.sum(mass * jnp.exp(shifted), axis=-1)
     total = jnp.where(total > 0, total, 1)
     high = top + jnp.where(kappa < 1, jnp.log(total) / power, 0)
-    # D is the Kullback-Leibler divergence plus power / 2 times the variance of logs.
+    # D is the Kullback-Leibler divergence plus gap / 2 times the variance of logs.
     low = jnp.sum(mass * logs, axis=-1)
     spread = jnp.sum(mass * (logs - low[..., None]) ** 2, axis=-1)
-    gap = jnp.where(kappa > 0, kappa / jnp.maximum(1 - kappa, eps), 0)
     # A mild tilt is centred on the mean, where nothing cancels.
     centred = power[..., None] * (logs - low[..., None])
     mild = jnp.max(jnp.abs(centred), axis=-1, initial=0.0, where=both) <= 0.5

@@ -102,7 +102,9 @@ def weight_from_radius(radius: ArrayLike, gamma: ArrayLike) -> Array:
     """
     check_radius(radius)
     dtype = jnp.result_type(float, radius, gamma)
-    return jnp.exp(jnp.asarray(radius, dtype) * kappa_of(gamma, dtype))
+    kappa, radius = kappa_of(gamma, dtype), jnp.asarray(radius, dtype)
+    radius = jnp.where((kappa == 0) & jnp.isinf(radius), 0, radius)  # not 0 · inf
+    return jnp.exp(radius * kappa)
 
 
 def radius_from_weight(weight: ArrayLike, gamma: ArrayLike) -> Array:

@@ -43,8 +43,8 @@ def value_at_temperature(
 
     Args:
       values: scores f. [..., n]
-      temperature: tau, in the units of ``values``; 0 gives the maximum. One number,
-        or one a row. [...]
+      temperature: tau, in the units of ``values``; 0 gives the maximum, with a
+        derivative of 0 in the temperature. One number, or one a row. [...]
       gamma: the order of the ball, in ``[1, inf]``; broadcasts over rows.
       radius: the radius eta in nats, at least 0; broadcasts over rows.
       probs: base weights q, normalised over the used entries; uniform if ``None``.

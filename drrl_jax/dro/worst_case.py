@@ -34,7 +34,8 @@ class WorstCase(NamedTuple):
       temperature: ``kappa`` times the distance of the threshold from the maximum, in
         the units of the scores; 0 where the radius admits all weight on the best
         scores. Never infinite: at radius 0 it is the row's range over the type's
-        epsilon, where the weights are the base probabilities to rounding. [...]
+        epsilon, where the weights are the base probabilities to rounding (only float16
+        cannot hold that). [...]
       num_steps: evaluations of the budget that the solver made, 0 for a row with
         nothing to solve. int32 [...]
     """

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from drrl_jax import dro
@@ -180,6 +181,8 @@ def _of_users(
     """``upper`` of the positives of each row's user, or its mirror image, ``[...]``."""
     check_choice("direction", direction, DIRECTIONS)
     check_number("group_size", group_size, least=1)
+    if group_size is not None and not isinstance(group_size, int | np.integer):
+        raise ValueError(f"group_size must be a whole number; got {group_size!r}.")
     labels = rows.labels("users", users)
     if not labels.size:
         return rows.pos

@@ -77,6 +77,11 @@ def catalogue(
       -0.4000
     """
     check_choice("loss", loss, ROW_LOSSES)
+    if taken := sorted({"where", "log_q", "reduce_fn"} & set(hyperparameters)):
+        raise ValueError(
+            "catalogue takes exclude and weights and every item once; got"
+            f" {', '.join(taken)}, which a loss of sampled negatives takes."
+        )
     batch = pos_scores.shape[0] if pos_scores.ndim == 1 else -1
     if users.ndim != 2 or users.shape[0] != batch:
         raise ValueError(
@@ -112,7 +117,7 @@ def catalogue(
     weights = jax.lax.stop_gradient(jnp.asarray(weights, wide))
     if weights.shape != (batch,):
         raise ValueError(f"weights must be [batch], {(batch,)}; got {weights.shape}.")
-    if exclude is None:
+    if exclude is None or not exclude.shape[1]:
         exclude = jnp.full((batch, 1), -1, jnp.int32)
 
     # Whole blocks: the rows that pad the last one have weight 0.
@@ -201,18 +206,19 @@ def _summed_forward(loss, static, rows, items, constants):
         by_users = product(by_scores, items)
         by_items += product(by_scores.T, users)
         by_pos, by_traced = by_rows
-        out = (by_pos, by_users.astype(users.dtype), by_traced)
-        return (total + value, by_items), out
+        return (total + value, by_items), (by_pos, by_users, by_traced)
 
     start = (jnp.zeros((), wide), jnp.zeros(items.shape, wide))
     (total, by_items), by_rows = jax.lax.scan(step, start, (rows, constants))
-    return total, (by_rows, by_items.astype(items.dtype))
+    types = jax.tree.map(lambda x: jnp.zeros((), x.dtype), (rows, items))
+    return total, ((by_rows, by_items), types)
 
 
-def _summed_backward(loss, static, gradients, cotangent):
+def _summed_backward(loss, static, residuals, cotangent):
     del loss, static
+    # Narrowed after the cotangent, which may be a scale that keeps them in range.
     by_rows, by_items = jax.tree.map(
-        lambda g: (g * cotangent).astype(g.dtype), gradients
+        lambda g, like: (g * cotangent).astype(like.dtype), *residuals
     )
     return by_rows, by_items, None
 

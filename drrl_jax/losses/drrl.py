@@ -1,4 +1,4 @@
-"""Distributionally robust losses over a Renyi ball: three ways to hold its size."""
+"""Distributionally robust losses over a Renyi ball: four ways to hold its size."""
 
 import jax
 from jax.typing import ArrayLike

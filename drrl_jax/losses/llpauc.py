@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from drrl_jax.losses.reduce import masked_mean
-from drrl_jax.losses.rows import ReduceFn, check_number, prepare
+from drrl_jax.losses.rows import ReduceFn, prepare
 
 
 def llpauc_variables() -> dict[str, jax.Array]:
@@ -75,7 +75,7 @@ def llpauc(
     variables: Mapping[str, ArrayLike],
     alpha: ArrayLike = 0.7,
     beta: ArrayLike = 0.1,
-    kappa: float = 5.0,
+    kappa: ArrayLike = 5.0,
     where: ArrayLike | None = None,
     log_q: ArrayLike | None = None,
     reduce_fn: ReduceFn = masked_mean,
@@ -119,10 +119,10 @@ def llpauc(
       >>> print(f"{llpauc(pos, neg, variables=llpauc_variables()):.4f}")
       7.7070
     """
-    check_number("kappa", kappa, above=0)
     rows = prepare(pos_scores, neg_scores, where, log_q)
     alpha = rows.parameter("alpha", alpha, above=0, most=1)
     beta = rows.parameter("beta", beta, above=0, most=1)
+    kappa = rows.parameter("kappa", kappa, above=0)
     names = tuple(llpauc_variables())
     missing = sorted(set(names) - set(variables))
     if missing:
@@ -133,7 +133,7 @@ def llpauc(
         rows.parameter(name, variables[name]) for name in names
     )
 
-    def hinge(x: jax.Array) -> jax.Array:
+    def hinge(x: jax.Array, kappa: jax.Array) -> jax.Array:
         return jax.nn.softplus(kappa * x) / kappa
 
     def column(x: jax.Array) -> jax.Array:
@@ -141,10 +141,9 @@ def llpauc(
 
     f_pos, f_neg = jax.nn.sigmoid(rows.pos), jax.nn.sigmoid(rows.neg)
     slope = 2 * (1 + gamma)
-    pos_excess = hinge(slope * f_pos - jnp.square(f_pos - a) - sp)
-    neg_excess = rows.mean(
-        hinge(jnp.square(f_neg - column(b)) + column(slope) * f_neg - column(sn))
-    )
+    pos_excess = hinge(slope * f_pos - jnp.square(f_pos - a) - sp, kappa)
+    beyond = jnp.square(f_neg - column(b)) + column(slope) * f_neg - column(sn)
+    neg_excess = rows.mean(hinge(beyond, column(kappa)))
     constraints = theta_a * (a + gamma) + theta_b * (gamma + 1 - b)
     value = -sp - pos_excess / alpha + sn + neg_excess / beta - jnp.square(gamma)
     return rows.reduce(value + constraints, reduce_fn)

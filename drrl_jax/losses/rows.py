@@ -21,7 +21,7 @@ def check_number(
     name: str,
     value: object,
     *,
-    above: float = -jnp.inf,
+    above: float | None = None,
     least: float = -jnp.inf,
     most: float = jnp.inf,
 ) -> None:
@@ -30,7 +30,7 @@ def check_number(
     Args:
       name: what to call it in the error.
       value: a Python or NumPy number, or an array, which passes unchecked.
-      above: the number must be greater than this.
+      above: the number must be greater than this, where given.
       least: the number must be at least this.
       most: the number must be at most this.
 
@@ -46,10 +46,12 @@ def check_number(
     if not isinstance(value, numbers.Real):
         return
     number = float(value)
-    if not number > above:
+    if above is not None and not number > above:
         raise ValueError(f"{name} must be greater than {above}; got {value}.")
-    if not number >= least:
+    if least > -jnp.inf and not number >= least:
         raise ValueError(f"{name} must be at least {least}; got {value}.")
+    if number != number:
+        raise ValueError(f"{name} must be a number; got {value}.")
     if not number <= most:
         raise ValueError(f"{name} must be at most {most}; got {value}.")
 
@@ -100,6 +102,8 @@ class Rows:
         check_number(name, value, **limits)
         if isinstance(value, numbers.Real):
             return float(value)
+        if isinstance(value, str):
+            raise ValueError(f"{name} must be a number or an array; got {value!r}.")
         array = jnp.asarray(value, self.pos.dtype)
         _check_broadcast(name, array.shape, "pos_scores", self.pos.shape)
         return array
@@ -116,6 +120,8 @@ class Rows:
     def labels(self, name: str, values: ArrayLike) -> jax.Array:
         """An integer a row."""
         array = jnp.asarray(values)
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise ValueError(f"{name} must be integers; got {array.dtype.name}.")
         if not isinstance(values, jax.Array) and np.asarray(values).dtype.itemsize > 4:
             whole, kept = np.asarray(values), jnp.iinfo(array.dtype)
             if whole.size and not kept.min <= whole.min() <= whole.max() <= kept.max:
@@ -139,7 +145,11 @@ class Rows:
                 f"{name} must have the shape of neg_scores; got {array.shape}, "
                 f"neg_scores {self.neg.shape}."
             )
-        return array if self.where is None else jnp.where(self.where, array, 0)
+        if self.where is None:
+            return array
+        # Rows without a negative are shown as full, of whatever stood there.
+        shown = self.where if self.valid is None else self.where & self.valid[..., None]
+        return jnp.where(shown, array, 0)
 
     def mean(self, values: jax.Array) -> jax.Array:
         """The weighted mean over a row's negatives, ``[..., negatives] -> [...]``."""

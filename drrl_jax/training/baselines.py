@@ -55,13 +55,14 @@ def run_with_baselines(
     Raises:
       ValueError: for unknown baselines, and whatever ``run`` raises.
     """
-    for name in config.baselines:
+    names = [name for name in config.baselines if name]  # --config.baselines= is none
+    for name in names:
         check_choice("baselines", name, ("popularity", *BASELINES))
     validate(config)
     root = None if workdir is None else pathlib.Path(workdir)
     runs = {
         name: (baseline_config(config, name), root and root / "baselines" / name)
-        for name in config.baselines
+        for name in names
         if name != "popularity"
     }
     runs[f"{config.loss.name} ({config.model.name})"] = (config, root)
@@ -71,12 +72,12 @@ def run_with_baselines(
         for name, (changed, folder) in runs.items()
         if folder and (found := finished(changed, folder))
     }
-    if len(ended) == len(runs) and "popularity" not in config.baselines:
+    if len(ended) == len(runs) and "popularity" not in names:
         return ended
     dataset = load(config)
     check_fit(config, dataset)
     results: dict[str, dict[str, Any]] = {}
-    for name in dict.fromkeys([*config.baselines, *runs]):
+    for name in dict.fromkeys([*names, *runs]):
         if name == "popularity":
             results[name] = {"test": popularity(config, dataset), "seconds": 0.0}
             continue

@@ -12,6 +12,7 @@ from ml_collections import config_dict
 
 from drrl_jax import data as data_lib
 from drrl_jax import dro, evaluation, models, scores
+from drrl_jax.data.cleaning import shared
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
 from drrl_jax.training.objective import Objective
@@ -178,6 +179,15 @@ def check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None
         raise ValueError(
             f"{dataset.name} has no test interactions; is the file of another format,"
             " or are all users too short to split?"
+        )
+    kept = [dataset.known]
+    if config.evaluation.protocol != "benchmark":
+        kept.append(dataset.valid)
+    seen = data_lib.concatenate(*kept)
+    if shared(dataset.test, seen).all():
+        raise ValueError(
+            f"{dataset.name} has no test interaction to find: all"
+            f" {len(dataset.test)} are in train or valid, which are not ranked."
         )
     negatives = config_lib.num_negatives(config)
     drawn = config.training.negative_pool != "batch"

@@ -104,7 +104,15 @@ def finished(
     workdir = pathlib.Path(workdir)
     path = workdir / "results.json"
     mine = check_workdir(workdir, json.loads(config.to_json_best_effort()))
-    return json.loads(path.read_text()) if mine and path.exists() else None
+    if not mine or not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} must hold the results of a run ({error}); delete it to have it"
+            " written again."
+        ) from None
 
 
 def fit(

@@ -54,7 +54,7 @@ class Records:
         plot_learning_curve(self._history, results, self._workdir / "curve.png")
         _write(
             self._workdir / "results.json",
-            json.dumps(results, indent=2, sort_keys=True) + "\n",
+            json.dumps(results, indent=2) + "\n",
         )
 
 

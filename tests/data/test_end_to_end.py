@@ -135,6 +135,22 @@ def test_splits_partition_and_repeat(split):
         assert not np.array_equal(parts[0][2].items, parts[2][2].items)
 
 
+def test_an_order_that_nobody_knows_is_said_to_be_random(tmp_path):
+    lines = [f"{u},{(u + i) % 9}" for u in range(9) for i in range(4)]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    found = data.load("files", path=tmp_path / "a.csv", split="leave_one_out")
+    assert "leave_one_out: no timestamps, so a user's order is random" in str(
+        found.report
+    )
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    timed = [f"{line},3,{n}" for n, line in enumerate(lines)]
+    (folder / "train.csv").write_text("\n".join(timed[:30]))
+    (folder / "test.csv").write_text("\n".join(lines[30:]))
+    found = data.load("files", path=folder, split="random")
+    assert "timestamps left out: only train has any" in str(found.report)
+
+
 def test_core_leaves_only_the_busy():
     path = data_dir("movielens-100k") / "ml-100k.inter"
     dataset = data.load("files", path=path, split="random", core=50, validation="none")

@@ -22,6 +22,7 @@ DETECTED = {
     "1::2::3::4\n": "movielens",
     "user1 item1\nuser1 item2\n": "pairs",
     "user_a item_b\nuser_a item_c\n": "pairs",
+    "User-ID,ISBN,Book-Rating\n1,034545104X,0\n": "table",
 }
 
 
@@ -45,6 +46,8 @@ def test_detection(text):
         b"user_id,title,item_id\n1,a,2\n1,b,3\n",
         b"1::2::5::9\n1::3::4::9\n",
         b"1 2 3\n4\n",  # a user without items
+        b"1 2\r1 3\r",  # lines of another age
+        b"user_name,user_id,item_name,item_id\nAnn,1,Hamlet,2\nAnn,1,Hamlet,3\n",
     ],
 )
 def test_text_is_read_alike(text):
@@ -157,3 +160,25 @@ def test_words_above_words_are_a_user_and_an_item():
     # Whole stamps may have a point.
     found = parsing.parse(b"1\t2\t5\t880.0\n1\t3\t4\t881.0\n", "f")
     assert found.timestamps.tolist() == [880, 881]
+
+
+@pytest.mark.parametrize("mark", ["\t", ","])
+def test_lists_of_items_between_tabs_or_commas_are_no_ratings(mark):
+    of_one_length = [mark.join(map(str, (u, u, u + 1, u + 2))) for u in range(40)]
+    for lines in (of_one_length, [mark.join("0567"), mark.join("19")]):
+        text = "\n".join(lines).encode()
+        with pytest.raises(ValueError, match="f:1: .* format=adjacency reads it so"):
+            parsing.parse(text, "f")
+        expected = parsing.parse(text.replace(mark.encode(), b" "), "f")
+        for spaced in (text, text.replace(b",", b", ")):
+            columns = parsing.parse(spaced, "f", format="adjacency")
+            np.testing.assert_array_equal(columns.users, expected.users)
+            np.testing.assert_array_equal(columns.items, expected.items)
+    one_a_user = [
+        mark.join(map(str, (u, 40 - u, u % 5 + 1, 900 + u))) for u in range(40)
+    ]
+    assert parsing.parse("\n".join(one_a_user).encode(), "f").ratings is not None
+    with pytest.raises(
+        ValueError, match="f:2: expected 'user item item …', got 3 fields, 1 of"
+    ):
+        parsing.parse(b"1,2,3\n2,,3\n", "f", format="adjacency")

@@ -366,3 +366,20 @@ def test_near_ties_at_a_huge_finite_order():
     assert float(found.weights @ values) == pytest.approx(float(found.value), abs=1e-3)
     divergence = dro.renyi_divergence(found.weights, jnp.full(10, 0.1), gamma=1e4)
     assert float(divergence) == pytest.approx(1.2, abs=1e-3)
+
+
+def test_the_divergence_has_its_derivative_in_the_order_at_1():
+    p, q = jnp.array([0.5, 0.3, 0.2]), jnp.array([0.25, 0.25, 0.5])
+    logs = np.log(p / q)
+    spread = np.sum(p * (logs - np.sum(p * logs)) ** 2)
+    slope = jax.grad(lambda gamma: dro.renyi_divergence(p, q, gamma))
+    np.testing.assert_allclose(slope(1.0), spread / 2, rtol=1e-5)
+    np.testing.assert_allclose(slope(1.001), spread / 2, rtol=1e-3)
+    assert slope(jnp.inf) == 0
+
+
+def test_an_infinite_radius_has_weight_1_at_order_1():
+    assert dro.weight_from_radius(jnp.inf, 1.0) == 1
+    assert dro.weight_from_radius(jnp.inf, 2.0) == jnp.inf
+    slope = jax.grad(lambda gamma: dro.weight_from_radius(0.7, gamma))(1.0)
+    np.testing.assert_allclose(slope, 0.7, rtol=1e-6)

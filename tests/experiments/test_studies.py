@@ -279,6 +279,9 @@ def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
         ("thresholds", "sizes", ("all", "0"), r"whole numbers in \[1, 100\]; got 0"),
         ("thresholds", "gamma", 1.0, r"numbers in \(1, inf\]; got 1.0"),
         ("thresholds", "radius", -1.0, r"numbers in \[0, inf\]; got -1.0"),
+        ("accuracy", "budget", 20, r"whole numbers in \[1, 6\]; got 20"),
+        ("bilateral", "budget", -4, r"whole numbers in \[1, 6\]; got -4"),
+        ("sensitivity", "initialisers", ("xaver",), "one of .* Did you mean 'xavier'"),
         ("learn_gamma", "temperature", 0.0, r"numbers in \(0, inf\]; got 0.0"),
         ("learn_gamma", "inner_steps", 0, r"whole numbers in \[1, inf\]; got 0"),
     ],
@@ -288,7 +291,8 @@ def test_a_wrong_number_is_a_sentence_before_anything_is_trained(
 ):
     monkeypatch.setattr(training, "build", None)
     module = importlib.import_module(f"experiments.{name}")
-    with pytest.raises(ValueError, match=f"{flag} must be {expected}"):
+    field = flag.removesuffix("s") if flag == "initialisers" else flag
+    with pytest.raises(ValueError, match=f"{field} must be {expected}"):
         module.run(study, tmp_path, **{flag: given})
 
 
@@ -338,6 +342,50 @@ def test_nothing_to_choose_by_and_nothing_asked_for(tmp_path, study):
         cli.write(study, [], ["method"], tmp_path, "x")
     with pytest.raises(ValueError, match="methods must name each once; got bpr, bpr"):
         cli.check_names("methods", ["bpr", "bpr"], ["bpr"])
+
+
+def test_no_epoch_to_tune_in_and_no_time_to_split_by(tmp_path, study, monkeypatch):
+    monkeypatch.setattr(training, "build", None)
+    with pytest.raises(ValueError, match="training.epochs must be at least 1 to tune"):
+        study.tune([{"training.epochs": 0}], {})
+    shift = importlib.import_module("experiments.shift")
+
+    def load(config):
+        if config.data.split == "temporal":
+            raise ValueError("order in time needs timestamps.")
+        return study.dataset
+
+    monkeypatch.setattr(training, "load_dataset", load)
+    with pytest.raises(
+        ValueError, match="splits: 'temporal' is not to be had: order in"
+    ):
+        shift.run(study, tmp_path, splits=("random", "temporal"))
+
+
+def test_a_table_is_written_where_nothing_can_be_compared(tmp_path):
+    pairs = data.Interactions([0, 0, 1, 1], [0, 1, 1, 2])
+    one = data.Interactions([0], [2])
+    small = Study(
+        tmp_path,
+        tiny_config(training__epochs=1, training__negatives="1"),
+        data.Dataset("small", 2, 3, pairs, pairs.select([]), one),
+    )
+    changes = {"softmax": {"loss.name": "softmax"}, "ccl": {"loss.name": "ccl"}}
+    clear = {"loss.gamma": None}
+    points = [({"method": name}, {**c, **clear}) for name, c in changes.items()]
+    found = cli.run_points(small, points, 1)
+    for row in found:
+        row["test/ndcg@10"] = 0.0
+    table = cli.write(small, found, ["method"], tmp_path, "x", baseline="softmax")
+    assert table.splitlines()[3].split("|")[-3:-1] == [" -          ", f" {'-':22} "]
+    assert (tmp_path / "x.csv").exists()
+
+
+def test_a_page_of_a_study_of_ones_own(tmp_path):
+    with pytest.raises(ValueError, match="must hold tables; .* has none"):
+        report.page(tmp_path)
+    (tmp_path / "accuracy.md").write_text("| a |")
+    assert "| a |" in report.page(tmp_path)
 
 
 def test_flags_say_what_they_are():

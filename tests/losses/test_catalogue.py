@@ -187,3 +187,31 @@ def test_small_gradients_of_narrow_rows_do_not_vanish(type_):
     exact = jax.grad(value)(users.astype(jnp.float32))
     assert found.dtype == type_ and jnp.abs(exact).max() > 1e-4
     np.testing.assert_allclose(found.astype(jnp.float32), exact, rtol=0.02, atol=5e-6)
+
+
+def test_the_cotangent_comes_before_the_narrow_type():
+    rng = np.random.default_rng(0)
+    users, items = (
+        jnp.asarray(rng.normal(size=(n, 4)), jnp.float16) for n in (2, 50_000)
+    )
+    scale = 2.0**15
+
+    def value(items, users):
+        options = {"loss": "softmax", "temperature": 10.0}
+        return scale * losses.catalogue(jnp.zeros(2), users, items, **options)
+
+    found = jax.grad(value)(items, users).astype(jnp.float32)
+    exact = jax.grad(value)(items.astype(jnp.float32), users.astype(jnp.float32))
+    np.testing.assert_allclose(
+        found, exact, rtol=0.02, atol=1e-4 * jnp.abs(exact).max()
+    )
+
+
+def test_nothing_excluded_and_what_only_samples_take():
+    users, items = jnp.ones((4, 2)), jnp.ones((3, 2))
+    none = losses.catalogue(jnp.ones(4), users, items, exclude=jnp.zeros((4, 0), int))
+    assert none == losses.catalogue(jnp.ones(4), users, items)
+    with pytest.raises(
+        ValueError, match="takes exclude and weights .* got log_q, where"
+    ):
+        losses.catalogue(jnp.ones(4), users, items, where=None, log_q=jnp.ones(3))

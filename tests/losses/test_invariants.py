@@ -260,3 +260,26 @@ def test_masked_mean_counts_beyond_the_type():
     assert masked_mean(many) == 0.5 and masked_mean(many).dtype == jnp.float16
     assert masked_mean(jnp.ones(300, jnp.int8)) == 1
     assert masked_mean(jnp.array([True, True, False, False])) == 0.5
+
+
+def test_a_sharpness_of_rows_is_that_of_each_row():
+    rng = np.random.default_rng(0)
+    pos, neg = (jnp.asarray(rng.normal(size=shape)) for shape in ((3,), (3, 3)))
+    options = {"variables": llpauc_variables(), "reduce_fn": None}
+    kappa = jnp.array([1.0, 5.0, 20.0])
+    found = LOSSES["llpauc"](pos, neg, kappa=kappa, **options)
+    alone = [
+        LOSSES["llpauc"](p, n, kappa=k, **options) for p, n, k in zip(pos, neg, kappa)
+    ]
+    np.testing.assert_allclose(found, jnp.stack(alone), rtol=1e-6)
+
+
+def test_garbage_of_a_row_with_nothing_stays_out_of_gradients():
+    where = jnp.array([[True, False], [False, False]])
+    hardness = jnp.array([[0.1, jnp.nan], [jnp.nan, jnp.inf]])
+
+    def value(hardness):
+        scores = jnp.zeros(2), jnp.zeros((2, 2))
+        return LOSSES["adv_infonce"](*scores, hardness=hardness, where=where)
+
+    assert np.isfinite(jax.grad(value)(hardness)).all()

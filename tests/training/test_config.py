@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from drrl_jax import training
+from drrl_jax import data, training
 from drrl_jax.training import config as config_lib
 from drrl_jax.training import grid as grid_lib
 from tests.training.helpers import tiny_config, tiny_dataset
@@ -219,3 +219,15 @@ def test_unknown_field_names_the_nearest():
 
 def test_default_is_valid():
     training.validate(training.default_config())
+
+
+def test_nothing_to_find():
+    pairs = data.Interactions([0, 1, 1], [0, 1, 2])
+    last = data.Interactions([0, 1], [1, 0])
+    config = tiny_config(training__negatives="1")
+    for train, valid, test in ((pairs, last, pairs), (pairs, last, last)):
+        dataset = data.Dataset("copy", 2, 3, train, valid, test)
+        with pytest.raises(ValueError, match="copy has no test interaction to find"):
+            training.build(config, dataset)
+    config.evaluation.protocol = "benchmark"  # whose candidates keep what validates
+    training.build(config, data.Dataset("copy", 2, 3, pairs, last, last))
