@@ -113,7 +113,7 @@ def integer_sum(
       values, ids, num_rows, bound: as in ``sum_rows``.
     """
     dtype = values.dtype
-    values = values.astype(jnp.promote_types(dtype, jnp.float32))
+    values = values.astype(_wide(dtype))
     info = jnp.finfo(values.dtype)
     word, room = (jnp.int32, 31) if info.bits == 32 else (jnp.int64, 63)
     if bound is None:

@@ -184,16 +184,13 @@ def _named(name: str, separator: str | None, fields: list[str], where: str) -> F
     # Of two columns of a role an id is meant rather than a name, which people share;
     # of two alike the first.
     roles = [_role(field) for field in fields]
-    chosen = {
-        role: min(
-            (column for column, found in enumerate(roles) if found == role),
-            key=lambda column: fields[column].lower().endswith("name"),
-        )
-        for role in roles
-    }
+    chosen: dict[str, int] = {}
+    for column in sorted(
+        range(len(fields)), key=lambda c: fields[c][-4:].lower() == "name"
+    ):
+        chosen.setdefault(roles[column], column)
     columns = [
-        role if role and chosen[role] == column else ""
-        for column, role in enumerate(roles)
+        role if chosen[role] == column else "" for column, role in enumerate(roles)
     ]
     if not {"user", "item"} <= set(columns):
         raise ValueError(

@@ -197,25 +197,20 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
         if not seen_header:
             seen_header = True
             continue
-        fields = line.split(layout.separator)
-        if layout.name == "adjacency":
-            fields = [field.strip(" \"'") for field in fields]
-            if not all(fields):
-                raise ValueError(
-                    f"{where}:{number}: expected {layout.example}, got"
-                    f" {_fields(fields)} in {line[:60]!r}."
-                )
-            cells["user"] += fields[:1] * (len(fields) - 1)
-            cells["item"] += fields[1:]
-            numbers += [number] * (len(fields) - 1)
-            continue
-        if len(fields) != width or not all(field.strip(" \"'") for field in fields):
+        fields = [field.strip(" \"'") for field in line.split(layout.separator)]
+        lists = layout.name == "adjacency"
+        if not all(fields) or (len(fields) != width and not lists):
             raise ValueError(
                 f"{where}:{number}: expected {layout.example}, got {_fields(fields)} "
                 f"in {line[:60]!r}."
             )
+        if lists:
+            cells["user"] += fields[:1] * (len(fields) - 1)
+            cells["item"] += fields[1:]
+            numbers += [number] * (len(fields) - 1)
+            continue
         for role, field in zip(layout.columns, fields):
-            cells[role].append(field.strip(" \"'"))
+            cells[role].append(field)
         numbers.append(number)
     if not numbers:
         return Columns(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -235,7 +230,7 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
 
 
 def _fields(fields: list[str]) -> str:
-    blank = sum(not field.strip(" \"'") for field in fields)
+    blank = fields.count("")
     count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
     return count + (f", {blank} of them empty," if blank else "")
 
