@@ -15,7 +15,6 @@ as for a thousand: it wins where negatives are many and the catalogue is small.
 """
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -191,8 +190,9 @@ def _blocks(rows: int, *arrays: jax.Array) -> tuple[jax.Array, ...]:
 
 
 def _equal_parts(batch: int, most: int) -> int:
-    """The largest power of two, of at most ``most`` rows, that divides the batch."""
-    return math.gcd(batch, 1 << (most.bit_length() - 1))
+    """The most rows, at most ``most``, of which a batch is made without a rest."""
+    most = max(min(most, batch), 1)
+    return next(rows for rows in range(most, 0, -1) if batch % rows == 0)
 
 
 def _gathered_at_once(shape: tuple[int, ...], dim: int) -> int:

@@ -26,7 +26,6 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", "runs/quickstart", "Folder for checkpoints, metrics and results."
 )
 _PROGRESS = flags.DEFINE_bool("progress", True, "Show a progress bar.")
-_read: list[str] = []  # data sets
 
 
 def main() -> None:
@@ -34,10 +33,18 @@ def main() -> None:
     workdir = pathlib.Path(_WORKDIR.value)
     if workdir.is_file():
         raise ValueError(f"--workdir must be a folder; {workdir} is a file.")
+    read = []
+
+    def load(config: config_dict.ConfigDict) -> data.Dataset:
+        dataset = training.load_dataset(config)
+        read.append(dataset.name)
+        _describe(dataset)
+        return dataset
+
     results = training.run_with_baselines(
-        _CONFIG.value, workdir, progress=_PROGRESS.value, load=_load
+        _CONFIG.value, workdir, progress=_PROGRESS.value, load=load
     )
-    if not _read:
+    if not read:
         print("Finished before; the data were not read again.", file=sys.stderr)
     print(report_table.results_table(results))
     print(
@@ -45,14 +52,11 @@ def main() -> None:
     )
 
 
-def _load(config: config_dict.ConfigDict) -> data.Dataset:
-    """Reads the data, and says on stderr what they are and what was done to them."""
-    dataset = training.load_dataset(config)
-    _read.append(dataset.name)
+def _describe(dataset: data.Dataset) -> None:
+    """Says on stderr what the data are and what was done to them."""
     print(dataset, file=sys.stderr)
     for line in (*dataset.report.notes, *map(str, dataset.report.findings)):
         print(f"  {line}", file=sys.stderr)
-    return dataset
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "drrl_jax"
 # layer -> layers of this package that it may import
 ALLOWED = {
     "_names": set(),
-    "dro": {"_names"},
+    "_numbers": set(),
+    "dro": {"_names", "_numbers"},
     "products": set(),
     "rows": {"_names"},
     "scores": {"_names", "products", "rows"},
-    "losses": {"_names", "dro", "products", "rows", "scores"},
+    "losses": {"_names", "_numbers", "dro", "products", "rows", "scores"},
     "data": {"_names"},
     "models": {"_names", "products", "rows"},
     "evaluation": {"_names", "data", "products"},

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import broadcasts
+
 
 class Candidates(NamedTuple):
     """Scores and base probabilities of rows, with masked entries neutralised.
@@ -65,7 +67,7 @@ def candidates(
     if not shape or not shape[-1]:
         raise ValueError(f"values must be [..., n] with n at least 1; got {shape}.")
     for name, other in (("probs", probs), ("where", where)):
-        if other is not None and not _broadcasts(jnp.shape(other), shape):
+        if other is not None and not broadcasts(jnp.shape(other), shape):
             raise ValueError(
                 f"{name} must broadcast to values; got values {shape}, "
                 f"{name} {jnp.shape(other)}."
@@ -96,16 +98,9 @@ def candidates(
 
 def rows(x: ArrayLike, name: str, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
     """``x`` broadcast to one number a row, ``shape`` being that of the scores."""
-    if not _broadcasts(jnp.shape(x), shape[:-1]):
+    if not broadcasts(jnp.shape(x), shape[:-1]):
         raise ValueError(
             f"{name} must broadcast to the rows of values; got values {shape}, "
             f"{name} {jnp.shape(x)}."
         )
     return jnp.broadcast_to(lax.convert_element_type(jnp.asarray(x), dtype), shape[:-1])
-
-
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    try:
-        return jnp.broadcast_shapes(shape, target) == target
-    except ValueError:
-        return False

@@ -4,11 +4,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import check_number
 from drrl_jax.dro.candidates import candidates, output_dtype, rows
 from drrl_jax.dro.order import (
     check_dual_gamma,
     check_weight,
-    is_static,
     kappa_of,
     whole_power,
 )
@@ -68,8 +68,7 @@ def dual(
     """
     check_dual_gamma(gamma)
     check_weight(weight)
-    if is_static(epsilon) and not epsilon >= 0:
-        raise ValueError(f"epsilon must be at least 0; got {epsilon}.")
+    check_number("epsilon", epsilon, least=0)
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
     beta = rows(threshold, "threshold", shape, dtype)

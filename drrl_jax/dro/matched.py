@@ -9,13 +9,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import is_number
 from drrl_jax.dro.candidates import (
     candidates,
     output_dtype,
     rows,
     working_dtype,
 )
-from drrl_jax.dro.order import is_static, kappa_of, whole_power
+from drrl_jax.dro.order import kappa_of, whole_power
 from drrl_jax.dro.temperature import is_mild
 from drrl_jax.dro.tilt import tilt
 from drrl_jax.dro.worst_case import envelope_value
@@ -83,7 +84,7 @@ def worst_case_at_temperature(
       >>> round(float(solved.value), 4), round(float(solved.temperature), 4)
       (0.6778, 0.5)
     """
-    if is_static(temperature) and not 0 < temperature < math.inf:
+    if is_number(temperature) and not 0 < temperature < math.inf:
         raise ValueError(
             f"temperature must be greater than 0 and finite; got {temperature}."
         )

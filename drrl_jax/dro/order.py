@@ -7,33 +7,25 @@ conditional value at risk are its two ends and need no formula of their own.
 """
 
 import math
-import numbers
-from typing import TypeGuard
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+
+from drrl_jax._numbers import check_number, is_number
 
 # Longer products cost more than they save.
 MAX_WHOLE_POWER = 10
 
 
-def is_static(x: object) -> TypeGuard[float]:
-    """Whether ``x`` is a plain number, whose value can be checked before tracing."""
-    return isinstance(x, numbers.Real | np.generic) and not isinstance(x, bool)
-
-
 def check_gamma(gamma: ArrayLike) -> None:
     """Raises ``ValueError`` where a plain number is no order of a Renyi divergence."""
-    if is_static(gamma) and not gamma >= 1:
-        raise ValueError(f"gamma must be at least 1; got {gamma}.")
+    check_number("gamma", gamma, least=1)
 
 
 def check_radius(radius: ArrayLike) -> None:
     """Raises ``ValueError`` where a plain number is no radius."""
-    if is_static(radius) and not radius >= 0:
-        raise ValueError(f"radius must be at least 0; got {radius}.")
+    check_number("radius", radius, least=0)
 
 
 def kappa_of(gamma: ArrayLike, dtype: jnp.dtype) -> Array:
@@ -48,7 +40,7 @@ def kappa_of(gamma: ArrayLike, dtype: jnp.dtype) -> Array:
       An array of ``gamma``'s shape with values in ``[0, 1]``.
     """
     check_gamma(gamma)
-    if is_static(gamma):
+    if is_number(gamma):
         exact = 1.0 if math.isinf(gamma) else (float(gamma) - 1) / float(gamma)
         return jnp.asarray(exact, dtype)
     order = jnp.asarray(gamma).astype(dtype)
@@ -71,7 +63,7 @@ def whole_power(gamma: ArrayLike) -> int | None:
     Returns:
       The power, or ``None`` for other orders and for arrays, traced or not.
     """
-    if not is_static(gamma) or not 1 < gamma <= 2:
+    if not is_number(gamma) or not 1 < gamma <= 2:
         return None
     power = 1 / (float(gamma) - 1)
     whole = round(power)
@@ -141,13 +133,12 @@ def radius_from_weight(weight: ArrayLike, gamma: ArrayLike) -> Array:
 
 def check_weight(weight: ArrayLike) -> None:
     """Raises ``ValueError`` where a plain number is no weight of the dual."""
-    if is_static(weight) and not weight >= 1:
-        raise ValueError(f"weight must be at least 1; got {weight}.")
+    check_number("weight", weight, least=1)
 
 
 def check_dual_gamma(gamma: ArrayLike) -> None:
     """Raises ``ValueError`` where a plain order has no finite conjugate exponent."""
-    if is_static(gamma) and not gamma > 1:
+    if is_number(gamma) and not gamma > 1:
         raise ValueError(
             "gamma must be above 1 in the dual over a threshold, whose minimiser is "
             f"at minus infinity at 1; got {gamma} (use worst_case or softmax)."

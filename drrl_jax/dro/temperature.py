@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import is_number
 from drrl_jax.dro.candidates import (
     Candidates,
     candidates,
@@ -15,7 +16,7 @@ from drrl_jax.dro.candidates import (
     rows,
     working_dtype,
 )
-from drrl_jax.dro.order import check_radius, is_static, kappa_of, whole_power
+from drrl_jax.dro.order import check_radius, kappa_of, whole_power
 from drrl_jax.dro.tilt import exp_power, log_mean, powers_of
 
 
@@ -66,7 +67,7 @@ def value_at_temperature(
       [0.6015, 0.5831]
     """
     check_radius(radius)
-    if is_static(temperature) and not 0 <= temperature < math.inf:
+    if is_number(temperature) and not 0 <= temperature < math.inf:
         raise ValueError(
             f"temperature must be at least 0 and finite; got {temperature}."
         )

@@ -14,9 +14,10 @@ from jax.typing import ArrayLike
 
 from drrl_jax import dro
 from drrl_jax._names import check_choice
+from drrl_jax._numbers import check_number
 from drrl_jax.losses.groups import as_matrix, sort_groups, to_rows
 from drrl_jax.losses.reduce import masked_mean
-from drrl_jax.losses.rows import ReduceFn, Rows, check_number, prepare
+from drrl_jax.losses.rows import ReduceFn, Rows, prepare
 
 DIRECTIONS = ("optimistic", "pessimistic")
 

@@ -8,7 +8,6 @@ twice: three matrix products a step, as many as a dense loss takes.
 """
 
 import functools
-import numbers
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
+from drrl_jax._numbers import is_number
 from drrl_jax.losses.rows import as_float
 from drrl_jax.products import entries_in_flight, product, weights_for, wide_type
 from drrl_jax.scores import all_but, catalogue_scores
@@ -139,7 +139,7 @@ def catalogue(
 
 def _is_array(value: Any) -> bool:
     """Not a plain number, as NumPy's scalars are, nor a name."""
-    return hasattr(value, "shape") and not isinstance(value, numbers.Real)
+    return hasattr(value, "shape") and not is_number(value)
 
 
 def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:

@@ -6,7 +6,6 @@ a row without negatives made harmless, float16 and bfloat16 lifted to float32.
 """
 
 import dataclasses
-import numbers
 from collections.abc import Callable
 
 import jax
@@ -14,46 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import broadcasts, check_number, is_number
+
 ReduceFn = Callable[..., jax.Array] | None
-
-
-def check_number(
-    name: str,
-    value: object,
-    *,
-    above: float | None = None,
-    least: float = -jnp.inf,
-    most: float = jnp.inf,
-) -> None:
-    """Refuses a Python number outside its range; traced values are not looked at.
-
-    Args:
-      name: what to call it in the error.
-      value: a Python or NumPy number, or an array, which passes unchecked.
-      above: the number must be greater than this, where given.
-      least: the number must be at least this.
-      most: the number must be at most this.
-
-    Raises:
-      ValueError: one sentence with the range and the number.
-
-    Example:
-      >>> check_number("temperature", 0.0, above=0)
-      Traceback (most recent call last):
-      ...
-      ValueError: temperature must be greater than 0; got 0.0.
-    """
-    if not isinstance(value, numbers.Real):
-        return
-    number = float(value)
-    if above is not None and not number > above:
-        raise ValueError(f"{name} must be greater than {above}; got {value}.")
-    if least > -jnp.inf and not number >= least:
-        raise ValueError(f"{name} must be at least {least}; got {value}.")
-    if number != number:
-        raise ValueError(f"{name} must be a number; got {value}.")
-    if not number <= most:
-        raise ValueError(f"{name} must be at most {most}; got {value}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +62,7 @@ class Rows:
     def checked(self, name: str, value: ArrayLike, **limits: float) -> ArrayLike:
         """The same with numbers kept as they are, for solvers that branch on them."""
         check_number(name, value, **limits)
-        if isinstance(value, numbers.Real):
+        if is_number(value):
             return float(value)
         if isinstance(value, str):
             raise ValueError(f"{name} must be a number or an array; got {value!r}.")
@@ -260,10 +222,7 @@ def as_float(scores: ArrayLike) -> jax.Array:
 def _check_broadcast(
     name: str, shape: tuple[int, ...], target_name: str, target: tuple[int, ...]
 ) -> None:
-    fits = len(shape) <= len(target) and all(
-        have in (1, want) for have, want in zip(shape[::-1], target[::-1])
-    )
-    if not fits:
+    if not broadcasts(shape, target):
         raise ValueError(
             f"{name} must broadcast to {target_name}; got {name} {shape}, "
             f"{target_name} {target}."

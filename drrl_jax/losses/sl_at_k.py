@@ -1,11 +1,10 @@
 """Losses for the top of the list: rows below it count less."""
 
-import numbers
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import is_number
 from drrl_jax.losses.drrl import drrl_matched, drrl_tempered
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, Rows, prepare
@@ -150,7 +149,7 @@ def drrl_at_k(
 
 def _held(x: ArrayLike) -> ArrayLike:
     """A constant; a plain number stays one, for the quick way of whole powers."""
-    return x if isinstance(x, numbers.Real) else jax.lax.stop_gradient(x)
+    return x if is_number(x) else jax.lax.stop_gradient(x)
 
 
 def _log_weight(rows: Rows, negative_weight: ArrayLike | None) -> jax.Array:

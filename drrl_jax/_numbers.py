@@ -1,0 +1,72 @@
+"""Numbers that a user gives: which are plain, and checks before any tracing."""
+
+import math
+import numbers
+from typing import TypeGuard
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def is_number(x: object) -> TypeGuard[float]:
+    """Whether ``x`` is a plain number, of Python or NumPy, whose value is known.
+
+    Example:
+      >>> is_number(2), is_number(np.float32(2)), is_number(jnp.array(2.0))
+      (True, True, False)
+    """
+    if isinstance(x, np.generic):  # bfloat16 is no ``numbers.Real``
+        return bool(jnp.issubdtype(x.dtype, jnp.floating)) or isinstance(x, np.integer)
+    return isinstance(x, numbers.Real)
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    above: float | None = None,
+    least: float = -math.inf,
+    most: float = math.inf,
+) -> None:
+    """Refuses a plain number outside its range; arrays are not looked at.
+
+    Args:
+      name: what to call it in the error.
+      value: a plain number, or anything else, which passes unchecked.
+      above: the number must be greater than this, where given.
+      least: the number must be at least this.
+      most: the number must be at most this.
+
+    Raises:
+      ValueError: one sentence with the range and the number.
+
+    Example:
+      >>> check_number("temperature", 0.0, above=0)
+      Traceback (most recent call last):
+      ...
+      ValueError: temperature must be greater than 0; got 0.0.
+    """
+    if not is_number(value):
+        return
+    number = float(value)
+    if above is not None and not number > above:
+        raise ValueError(f"{name} must be greater than {above}; got {value}.")
+    if least > -math.inf and not number >= least:
+        raise ValueError(f"{name} must be at least {least}; got {value}.")
+    if number != number:
+        raise ValueError(f"{name} must be a number; got {value}.")
+    if not number <= most:
+        raise ValueError(f"{name} must be at most {most}; got {value}.")
+
+
+def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of ``shape`` broadcasts to ``target``, which stays as it is.
+
+    Example:
+      >>> broadcasts((1, 3), (2, 3)), broadcasts((2, 3), (3,))
+      (True, False)
+    """
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
