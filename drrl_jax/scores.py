@@ -299,7 +299,8 @@ def _rows_per_block(batch: int, num_items: int) -> int:
     product is there four times in the backward pass.
     """
     if jax.default_backend() == "cpu":
-        return 256 if batch % 256 == 0 else batch
+        rows = _equal_parts(batch, 256)
+        return rows if rows >= 32 else batch
     most = max(entries_in_flight(0) // num_items, 1)
     return batch if batch <= most else _equal_parts(batch, most)
 

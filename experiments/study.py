@@ -79,7 +79,12 @@ class Study:
     def configured(self, changes: Mapping[str, Any]) -> config_dict.ConfigDict:
         """The base config with the changes made, and no baselines."""
         config = copy.deepcopy(self.config)
-        config.update_from_flattened_dict(dict(changes))
+        try:
+            config.update_from_flattened_dict(dict(changes))
+        except KeyError as error:  # of a table that another version wrote
+            raise ValueError(
+                f"settings must be fields of the config; got {', '.join(changes)}."
+            ) from error
         config.baselines = ()
         return config
 
@@ -257,20 +262,27 @@ def read_settings(path: pathlib.Path, metric: str) -> dict[str, Row]:
       ValueError: if a column is missing.
     """
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    columns = list(rows[0]) if rows else []
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    columns = list(reader.fieldnames or []) if rows else []
     if not {metric, "method", "changes"} <= set(columns):
         raise ValueError(
             f"{path} must have the columns method, changes and {metric};"
             f" got {', '.join(columns) or 'no row'}."
         )
     runs: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        changes = json.loads(row["changes"])
+    for number, row in enumerate(rows, 1):
+        try:
+            changes, value = dict(json.loads(row["changes"])), float(row[metric])
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: row {number} must have a number as {metric} and settings as"
+                f" changes; got {row[metric]!r} and {row['changes']!r}."
+            ) from error
         kept = {k: v for k, v in changes.items() if k not in _NOT_SETTINGS}
         of_method = runs.setdefault(row["method"], {})
         of_setting = of_method.setdefault(json.dumps(kept, sort_keys=True), [])
-        of_setting.append(float(row[metric]))
+        of_setting.append(value)
     return {
         method: json.loads(max(found, key=lambda name: float(np.mean(found[name]))))
         for method, found in runs.items()

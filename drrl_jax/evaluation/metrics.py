@@ -9,10 +9,11 @@ padded with misses. A user without relevant items gets 0 everywhere; leave such 
 out of a mean.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from drrl_jax._names import check_choice
 
@@ -22,7 +23,7 @@ def _checked(
 ) -> tuple[jax.Array, jax.Array]:
     """The first ``k`` hits (padded with misses) and the counts, both in float32."""
     hits, num_relevant = jnp.asarray(hits), jnp.asarray(num_relevant)
-    if not isinstance(k, int) or k < 1:
+    if not is_cut_off(k):
         raise ValueError(f"k must be a positive integer; got {k!r}.")
     if hits.ndim != num_relevant.ndim + 1 or hits.shape[:-1] != num_relevant.shape:
         raise ValueError(
@@ -152,7 +153,13 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def check_metrics(ks: Iterable[int], names: Iterable[str], *, where: str = "") -> None:
+def is_cut_off(k: object) -> bool:
+    """Whether ``k`` is a whole number of at least 1, of Python or NumPy."""
+    whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
+    return whole and bool(k >= 1)  # type: ignore[operator]
+
+
+def check_metrics(ks: Sequence[int], names: Sequence[str], *, where: str = "") -> None:
     """Raises ``ValueError`` at an unknown metric or an impossible cut-off.
 
     Args:
@@ -160,8 +167,11 @@ def check_metrics(ks: Iterable[int], names: Iterable[str], *, where: str = "") -
       names: keys of :data:`METRICS`.
       where: what stands before ``ks`` and ``metrics`` in the sentence.
     """
+    for name, several in (("ks", ks), ("metrics", names)):
+        if isinstance(several, str) or np.ndim(several) != 1 or not len(several):
+            raise ValueError(f"{where}{name} must be a tuple; got {several!r}.")
     for k in ks:
-        if not isinstance(k, int) or k < 1:
+        if not is_cut_off(k):
             raise ValueError(f"{where}ks must be positive integers; got {k!r}.")
     for name in names:
         check_choice(f"{where}metrics", name, METRICS)

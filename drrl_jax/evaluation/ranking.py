@@ -141,8 +141,8 @@ def evaluate_scorer(
       ValueError: unknown metric or impossible cut-off.
       FloatingPointError: a score is NaN.
     """
-    ks, metrics = tuple(int(k) for k in ks), tuple(metrics)
     check_metrics(ks, metrics)
+    ks, metrics = tuple(int(k) for k in ks), tuple(metrics)
     ranking = rank(scorer, inputs, plan, max(ks))
     values = jax.device_get(_metrics(ranking.hits, plan.num_relevant, ks, metrics))
     # jit returns dictionaries in sorted order; the caller's order reads better.
@@ -235,9 +235,15 @@ def evaluate_item_scores(
       >>> evaluate_item_scores(scores, plan, ks=(1,))
       {'recall@1': 1.0, 'ndcg@1': 1.0}
     """
+    item_scores = jnp.asarray(item_scores)
+    if item_scores.shape != (plan.num_items,):
+        raise ValueError(
+            f"item_scores must be one an item, ({plan.num_items},); got"
+            f" {item_scores.shape}. evaluate_scorer takes scores of users and items."
+        )
     return evaluate_scorer(
         _same_for_all,
-        jnp.asarray(item_scores),
+        item_scores,
         plan,
         ks=ks,
         metrics=metrics,
@@ -255,9 +261,18 @@ def popularity_scores(items: np.ndarray, num_items: int) -> jax.Array:
     Returns:
       ``[num_items]`` float32 counts.
 
+    Raises:
+      ValueError: an id out of range.
+
     Example:
       >>> import numpy as np
       >>> popularity_scores(np.array([2, 0, 2]), num_items=4).tolist()
       [1.0, 0.0, 2.0, 0.0]
     """
-    return jnp.asarray(np.bincount(items, minlength=num_items), jnp.float32)
+    items = np.asarray(items)
+    if items.size and not 0 <= items.min() <= items.max() < num_items:
+        raise ValueError(
+            f"items must be in [0, {num_items}); got {items.min()} .. {items.max()}."
+        )
+    counts = np.bincount(items.astype(np.int64), minlength=num_items)
+    return jnp.asarray(counts, jnp.float32)

@@ -114,7 +114,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
       ``[m]`` corrected p-values in the same order.
 
     Raises:
-      ValueError: a value outside [0, 1].
+      ValueError: a value outside [0, 1], or no vector.
 
     Source: Holm, Scandinavian Journal of Statistics, 1979.
 
@@ -123,6 +123,8 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
       [0.03, 0.06, 0.06]
     """
     values = np.asarray(p_values, np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"p_values must be a vector; got shape {values.shape}.")
     if not np.all((values >= 0) & (values <= 1)):
         raise ValueError(f"p_values must be in [0, 1]; got {values.tolist()}.")
     order = np.argsort(values, kind="stable")

@@ -64,7 +64,7 @@ class Rows:
         check_number(name, value, **limits)
         if is_number(value):
             return float(value)
-        if isinstance(value, str):
+        if value is None or isinstance(value, str):
             raise ValueError(f"{name} must be a number or an array; got {value!r}.")
         array = jnp.asarray(value, self.pos.dtype)
         _check_broadcast(name, array.shape, "pos_scores", self.pos.shape)

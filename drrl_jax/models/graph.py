@@ -85,13 +85,14 @@ def make_graph(
       num_items: number of items; likewise.
       method: ``"gather"`` (memory in proportion to the interactions), ``"dense"``, or
         ``"auto"``: dense from a fifth of all pairs on, gather below.
-      width: neighbours summed at a time; chosen for each side by default.
+      width: neighbours summed at a time, 2 at least; chosen for each side by default.
 
     Returns:
       The graph, for :func:`propagate`.
 
     Raises:
-      ValueError: ids out of range, arrays of different lengths, unknown method.
+      ValueError: ids out of range, arrays of different lengths, unknown method, a width
+        of less than 2.
 
     Example:
       >>> import numpy as np
@@ -112,6 +113,8 @@ def make_graph(
             raise ValueError(
                 f"{name} must be in [0, {size}); got {ids.min()} .. {ids.max()}."
             )
+    if width is not None and width < 2:
+        raise ValueError(f"width must be at least 2; got {width}.")
     users, items = np.divmod(np.unique(users * num_items + items), num_items)
     check_choice("method", method, ("auto", "gather", "dense"))
     if method == "auto":

@@ -87,17 +87,18 @@ def learn_order(
     Args:
       parts: a built run of ``drrl`` (solved) or ``drrl_tempered`` (at a temperature).
       groups: the group of each user, ``[num_users]``, from 0.
-      start: the order to start from, above 1.
+      start: the order to start from, between 1.007 and 148, which bound it throughout.
       rate: Adam's learning rate of the logits; 0 holds them.
-      inner_steps: steps of the model that are unrolled.
+      inner_steps: steps of the model that are unrolled, at most those of an epoch.
       criterion: loss of the validation positives, at its default hyperparameters.
 
     Returns:
       The parts, with another epoch and another optimiser.
 
     Raises:
-      ValueError: for a run without an order to learn, without validation interactions or
-        with a sparse optimiser, and for groups and numbers out of range.
+      ValueError: for a run without an order to learn, without validation interactions,
+        with a sparse optimiser or with a ``weight``, whose radius moves with the order,
+        and for groups and numbers out of range.
     """
     choice("criterion", criterion, CRITERIA)
     if parts.objective.mode not in ("solved", "row"):
@@ -112,10 +113,20 @@ def learn_order(
         )
     if not len(parts.dataset.valid):
         raise ValueError(f"{parts.dataset.name} has no validation interactions.")
-    if not start > 1 or inner_steps < 1:
+    if parts.config.loss.weight is not None:
         raise ValueError(
-            "start must be above 1 and inner_steps at least 1; got"
-            f" {start!r} and {inner_steps!r}."
+            "an order is learned at a loss.radius, not at a loss.weight, whose radius"
+            f" follows from the order; got loss.weight={parts.config.loss.weight}."
+        )
+    lowest, highest = 1 + np.exp(LEAST), 1 + np.exp(MOST)
+    if not lowest <= start <= highest:
+        raise ValueError(
+            f"start must be an order from {lowest:.4g} to {highest:.4g}; got {start!r}."
+        )
+    if not 1 <= inner_steps <= parts.steps_per_epoch:
+        raise ValueError(
+            "inner_steps must be at least 1 and at most the steps of an epoch,"
+            f" {parts.steps_per_epoch}; got {inner_steps!r}."
         )
     groups = _checked_groups(groups, parts.dataset.num_users)
     rule = make_optimiser(parts.config, parts.steps_per_epoch, eps_root=EPS_ROOT)
@@ -220,7 +231,11 @@ def _make_epoch(
     whole = steps // inner_steps * inner_steps
 
     def epoch(state: TrainState, data: DeviceData, seed: jax.Array, overrides: Any):
-        del overrides
+        if overrides:
+            raise ValueError(
+                "the run of a learned order has one setting; got overrides"
+                f" {', '.join(overrides)}."
+            )
         rows = shuffled(seed, state.step, count, size)
 
         def outer_step(state: TrainState, rows: jax.Array):

@@ -17,6 +17,7 @@ from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
 from drrl_jax.training.objective import Objective
 from drrl_jax.training.optimiser import auxiliary_form, make_optimiser
+from drrl_jax.training.pool import PoolTable
 from drrl_jax.training.sampling import Sampling, make_sampler
 from drrl_jax.training.source import source_arguments
 from drrl_jax.training.state import DeviceData, Stream, TrainState, start_of_stream
@@ -119,6 +120,7 @@ def build(
         graph=graph,
         marked=None if marked is None else jax.tree.map(jnp.asarray, marked),
     )
+    _check_negatives(on_device, dataset.name)
     # Not of the sets: a pair that is kept twice is two rows.
     degrees = np.bincount(dataset.known.users)
     objective = make_objective(
@@ -180,6 +182,11 @@ def check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None
             f"{dataset.name} has no test interactions; is the file of another format,"
             " or are all users too short to split?"
         )
+    if len(dataset.valid) and shared(dataset.valid, dataset.known).all():
+        raise ValueError(
+            f"{dataset.name} has no validation interaction to find: all"
+            f" {len(dataset.valid)} are in train, which is not ranked."
+        )
     kept = [dataset.known]
     if config.evaluation.protocol != "benchmark":
         kept.append(dataset.valid)
@@ -201,6 +208,20 @@ def check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None
             "loss.top_k must be at most the number of items,"
             f" {dataset.num_items}; got {config.loss.top_k}."
         )
+
+
+def _check_negatives(on_device: DeviceData, name: str) -> None:
+    """Refuses data of which no row would have a negative, and so none would count."""
+    sampler = on_device.sampler
+    if not isinstance(sampler, PoolTable):
+        some = bool(data_lib.has_negatives(sampler, on_device.users).any())
+    elif sampler.kind == "batch":
+        some = bool((on_device.users != on_device.users[0]).any())
+    else:
+        degrees = jnp.diff(on_device.positives.indptr)[on_device.users]
+        some = bool((degrees < sampler.num_items).any())
+    if not some:
+        raise ValueError(f"{name} has no user with an item to draw as a negative.")
 
 
 def _check_warm_up(config: config_dict.ConfigDict, steps_an_epoch: int) -> None:
@@ -275,7 +296,7 @@ def init_state(parts: Parts, seed: int | jax.Array) -> TrainState:
     params: dict[str, Any] = {
         "model": variables,
         **trained_variables(objective.loss_name, objective.model, extra_key),
-        **parts.extra_params,
+        **jax.tree.map(jnp.copy, dict(parts.extra_params)),  # an epoch's are donated
     }
     per_user: dict[str, jax.Array] = {}
     zeros = jnp.zeros((objective.model.num_users,), jnp.float32)

@@ -1,6 +1,8 @@
 """Many settings of a run in one program: shared data, a compile, a mapped epoch."""
 
+import copy
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from drrl_jax import dro
 from drrl_jax.training.build import Parts
 from drrl_jax.training.config import defaults, has_budget, taken
 from drrl_jax.training.state import TrainState
+from drrl_jax.training.validation import validate
 
 
 class Grid(NamedTuple):
@@ -51,6 +54,25 @@ def _check_names(parts: Parts, overrides: Mapping[str, Any]) -> None:
         raise ValueError(
             "radius and weight are two names of one thing; got both in overrides."
         )
+
+
+def _check_values(
+    parts: Parts, overrides: Mapping[str, Sequence[float]], seeds: Sequence[int]
+) -> None:
+    """Refuses what a run of the setting alone would refuse."""
+    for number, seed in enumerate(seeds):
+        config = copy.deepcopy(parts.config)
+        given = {name: float(values[number]) for name, values in overrides.items()}
+        config.seed = int(seed)
+        if "learning_rate" in given:
+            config.training.learning_rate = given.pop("learning_rate")
+        if "radius" in given or "weight" in given:
+            config.loss.update({"radius": None, "weight": None})
+        config.loss.update({k: v for k, v in given.items() if k in config.loss})
+        try:
+            validate(config)
+        except ValueError as error:
+            raise ValueError(f"setting {number}: {error}") from error
 
 
 def _with_budget(parts: Parts, traced: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -109,8 +131,8 @@ def train_grid(
       A ``Grid``, equal to separate runs to float tolerance.
 
     Raises:
-      ValueError: for lengths that differ, a name that cannot be mapped, or ``radius``
-        and ``weight`` together.
+      ValueError: for lengths that differ, a name that cannot be mapped, ``radius``
+        and ``weight`` together, or a value that a run of its own would not take.
 
     Example:
       >>> from drrl_jax import training
@@ -133,6 +155,7 @@ def train_grid(
     if not count:
         raise ValueError("overrides and seeds must hold a setting; got none.")
     chosen = [parts.config.seed] * count if seeds is None else list(seeds)
+    _check_values(parts, overrides, chosen)
     traced = _with_budget(
         parts, {name: jnp.asarray(v, jnp.float32) for name, v in overrides.items()}
     )
@@ -148,6 +171,13 @@ def train_grid(
         states, losses = compiled(states, parts.data, seed, traced)
         history.append(np.asarray(losses).mean(axis=1))
         seconds.append(time.perf_counter() - start)
+    bad = [n for n in range(count) if not all(np.isfinite(h[n]) for h in history)]
+    if bad:
+        warnings.warn(
+            f"the loss of setting {', '.join(map(str, bad))} is not finite; alone, a run"
+            " of it would have ended there.",
+            stacklevel=2,
+        )
     return Grid(states, np.asarray(history, np.float32), np.asarray(seconds))
 
 

@@ -19,6 +19,8 @@ def load_best(
 ) -> tuple[Parts, TrainState]:
     """Reads the best checkpoint of a run, finished or not, from its folder.
 
+    A run of no epochs has none.
+
     Args:
       workdir: the run's folder.
       dataset: its data, if not what its config names.

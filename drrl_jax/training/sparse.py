@@ -32,7 +32,8 @@ def unique_rows(ids: jax.Array, num_rows: int) -> tuple[jax.Array, jax.Array]:
     """The distinct ids, padded, and where each id has gone.
 
     Args:
-      ids: ``int [...]`` inside ``[0, num_rows)``.
+      ids: ``int [...]`` inside ``[0, num_rows)``; ``num_rows`` itself is padding, and
+        goes to the padding or, where there is none, to any row.
       num_rows: size of the table.
 
     Returns:
@@ -47,7 +48,8 @@ def unique_rows(ids: jax.Array, num_rows: int) -> tuple[jax.Array, jax.Array]:
     """
     size = min(ids.size, num_rows)
     rows, places = jnp.unique(ids, return_inverse=True, size=size, fill_value=num_rows)
-    return rows.astype(jnp.int32), places.reshape(ids.shape).astype(jnp.int32)
+    places = jnp.minimum(places.reshape(ids.shape), size - 1)
+    return rows.astype(jnp.int32), places.astype(jnp.int32)
 
 
 def take(tree: Any, rows: dict[str, jax.Array]) -> Any:
@@ -111,8 +113,11 @@ def sparse_step(
     model = objective.model
     assert batch.negatives is not None
     ids = jnp.concatenate([batch.items[:, None], batch.negatives], axis=1)
+    # What fills the last batch is of no row: it must not move on its momentum either.
+    ids = jnp.where(batch.valid[:, None], ids, model.num_items)
+    users = jnp.where(batch.valid, batch.users, model.num_users)
     item_rows, item_places = unique_rows(ids, model.num_items)
-    user_rows, user_places = unique_rows(batch.users, model.num_users)
+    user_rows, user_places = unique_rows(users, model.num_users)
     rows = {"users": user_rows, "items": item_rows}
     small_model = model.clone(num_users=len(user_rows), num_items=len(item_rows))
     route = scores.choose_route(

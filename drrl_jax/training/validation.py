@@ -127,6 +127,9 @@ def _check_pool(config: config_dict.ConfigDict) -> None:
         return
     allowed = {
         "training.negatives": num_negatives(config) is not None,
+        # The only positive of a batch is no negative of its own row.
+        "training.batch_size": training.negative_pool != "batch"
+        or training.batch_size > 1,
         "training.negative_alpha": not training.negative_alpha,
         "training.false_negative_rate": not training.false_negative_rate,
         "training.marked_rate": not training.marked_rate,
@@ -139,7 +142,7 @@ def _check_pool(config: config_dict.ConfigDict) -> None:
             raise ValueError(
                 f"training.negative_pool={training.negative_pool!r} needs a number of"
                 " training.negatives without training.negative_alpha or noise, a dense"
-                " training.optimiser and scores by inner products;"
+                " training.optimiser, scores by inner products and, of a batch, two rows;"
                 f" got {field}={config[section][name]!r}."
             )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from drrl_jax import evaluation
+from drrl_jax import data, evaluation
 from drrl_jax.data.interactions import Csr
 from drrl_jax.evaluation import METRICS, EvaluationPlan, evaluate, ranking_metrics
 
@@ -170,3 +170,28 @@ def test_what_does_not_fit_is_refused():
         evaluate(users[:3], items, plan)
     with pytest.raises(ValueError, match=r"item_emb must be \(83, dim\)"):
         evaluate(users, items[:3], plan)
+
+
+@pytest.mark.parametrize("ks", [(2.7,), (), 20, (True,), (0,)])
+def test_cut_offs_that_are_none(ks):
+    hits = jnp.zeros((1, 3), bool)
+    with pytest.raises(ValueError, match="ks must be"):
+        evaluation.ranking_metrics(hits, jnp.ones(1), ks=ks)
+
+
+def test_cut_offs_of_numpy_and_names_in_a_tuple():
+    hits = jnp.ones((1, 3), bool)
+    found = evaluation.ranking_metrics(hits, jnp.ones(1), np.array([1, 3]), ("recall",))
+    assert list(found) == ["recall@1", "recall@3"]
+    with pytest.raises(ValueError, match="metrics must be a tuple; got 'ndcg'"):
+        evaluation.ranking_metrics(hits, jnp.ones(1), names="ndcg")
+
+
+def test_item_scores_are_one_an_item_and_counts_of_items_that_are():
+    truth = data.to_csr(data.Interactions(np.arange(3), np.arange(3)), 3)
+    plan = evaluation.EvaluationPlan.build(truth, num_items=3)
+    with pytest.raises(ValueError, match=r"one an item, \(3,\); got \(3, 3\)"):
+        evaluation.evaluate_item_scores(jnp.ones((3, 3)), plan)
+    with pytest.raises(ValueError, match=r"items must be in \[0, 3\); got 5 .. 5"):
+        evaluation.popularity_scores(np.array([5]), 3)
+    assert evaluation.popularity_scores(np.array([]), 3).tolist() == [0, 0, 0]

@@ -394,3 +394,23 @@ def test_flags_say_what_they_are():
     assert cli._help(accuracy.run, "seeds") == "runs of each chosen setting."
     assert cli._help(accuracy.run, "baseline").startswith("the method that the others")
     assert cli._help(accuracy.run, "nothing") == "See the study's docstring."
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method,changes,m\nmine,{},\n", "row 1 must have a number as m .* got ''"),
+        ("method,changes,m\nmine,not,1\n", "row 1 must have .* settings as changes"),
+        ("# A page\nof, some, text, with, commas\n", "must have the columns method"),
+    ],
+)
+def test_tables_of_settings_that_are_none(tmp_path, text, message):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        study_lib.read_settings(path, "m")
+
+
+def test_settings_of_another_version(study):
+    with pytest.raises(ValueError, match="fields of the config; got loss.nam"):
+        study.configured({"loss.nam": "softmax"})

@@ -100,8 +100,11 @@ def test_groups_are_one_whole_number_a_user(groups):
             "got 'drrl_dual' in mode 'user'",
         ),
         ({"training__optimiser": "sparse_adam"}, {}, "dense updates; got .*sparse_ada"),
-        ({}, {"start": 1.0}, "start must be above 1 .* got 1.0 and 4"),
-        ({}, {"inner_steps": 0}, "inner_steps at least 1"),
+        ({}, {"start": 1.0}, "start must be an order from 1.007 to 149.4; got 1.0"),
+        ({}, {"start": 1e3}, "start must be an order from 1.007 to 149.4; got 1000"),
+        ({}, {"inner_steps": 0}, "inner_steps must be at least 1"),
+        ({}, {"inner_steps": 99}, "at most the steps of an epoch, .*; got 99"),
+        ({"loss__name": "drrl", "loss__weight": 3.0}, {}, "got loss.weight=3.0"),
         ({}, {"criterion": "softmx"}, "Did you mean 'softmax'"),
     ],
 )
@@ -109,3 +112,13 @@ def test_refused(changes, options, message):
     parts = parts_of(**changes)
     with pytest.raises(ValueError, match=message):
         bilevel.learn_order(parts, np.zeros(80, np.int32), **options)
+
+
+def test_starts_as_often_as_one_likes_and_takes_no_other_settings():
+    learned = bilevel.learn_order(
+        parts_of(training__epochs=1), np.zeros(80, np.int32), inner_steps=2
+    )
+    first, second = (training.fit(learned, progress=False)[0] for _ in range(2))
+    np.testing.assert_array_equal(first.params["order"], second.params["order"])
+    with pytest.raises(ValueError, match="one setting; got overrides temperature"):
+        training.train_grid(learned, {"temperature": [0.1, 0.9]})

@@ -38,6 +38,13 @@ def test_grid_refuses_what_does_not_fit():
         training.train_grid(parts, {"gamma": [1.0], "temperature": [0.1, 0.2]})
     with pytest.raises(ValueError, match="got 'margin'"):
         training.train_grid(parts, {"margin": [1.0]})
+    with pytest.raises(ValueError, match="setting 1: loss.temperature must .* got -1"):
+        training.train_grid(parts, {"temperature": [0.1, -1.0]})
+    with pytest.raises(ValueError, match="setting 0: training.learning_rate must"):
+        training.train_grid(parts, {"learning_rate": [-0.1, 0.1]})
+    with pytest.raises(ValueError, match="setting 1: seed must lie .* got -1"):
+        training.train_grid(parts, {}, seeds=[0, -1])
+    assert parts.config == tiny_config()
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,7 @@ def test_the_regulariser_counts_the_pool_once():
         {"training__marked_rate": 0.1},
         {"training__optimiser": "sparse_adam"},
         {"model__name": "ncf", "model__scoring": "neumf"},
+        {"training__batch_size": 1},
     ],
     ids=lambda changes: list(changes)[-1],
 )
