@@ -4,8 +4,7 @@ Most of the suite's time goes into compiling small programs that run once, so XL
 to optimise none of them: half the time in all. The README's commands and what goes wrong in
 the first hour compile as a user's do (``user_environment``), and so does everything with
 ``XLA_FLAGS= python -m pytest -n 2``. A program is generated in one part, having no second
-core to itself, and garbage, which tracing makes little of, is looked for seldom: 15 % less
-again.
+core to itself, and garbage, which tracing makes little of, is looked for seldom.
 """
 
 import gc
