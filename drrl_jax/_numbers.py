@@ -59,6 +59,21 @@ def check_number(
         raise ValueError(f"{name} must be at most {most}; got {value}.")
 
 
+def check_ids(name: str, ids: np.ndarray, size: int) -> None:
+    """Refuses ids outside ``[0, size)``.
+
+    Example:
+      >>> check_ids("items", np.array([1, 5]), 3)
+      Traceback (most recent call last):
+      ...
+      ValueError: items must be in [0, 3); got 1 .. 5.
+    """
+    if ids.size and not 0 <= ids.min() <= ids.max() < size:
+        raise ValueError(
+            f"{name} must be in [0, {size}); got {ids.min()} .. {ids.max()}."
+        )
+
+
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Whether an array of ``shape`` broadcasts to ``target``, which stays as it is.
 

@@ -299,7 +299,7 @@ def _rows_per_block(batch: int, num_items: int) -> int:
     product is there four times in the backward pass.
     """
     if jax.default_backend() == "cpu":
-        rows = _equal_parts(batch, 256)
+        rows = _equal_parts(batch, 256)  # few rows at a time are slower than all
         return rows if rows >= 32 else batch
     most = max(entries_in_flight(0) // num_items, 1)
     return batch if batch <= most else _equal_parts(batch, most)

@@ -17,8 +17,8 @@ ALLOWED = {
     "scores": {"_names", "products", "rows"},
     "losses": {"_names", "_numbers", "dro", "products", "rows", "scores"},
     "data": {"_names"},
-    "models": {"_names", "products", "rows"},
-    "evaluation": {"_names", "data", "products"},
+    "models": {"_names", "_numbers", "products", "rows"},
+    "evaluation": {"_names", "_numbers", "data", "products"},
     "training": {
         "_names", "dro", "losses", "products", "rows", "scores", "models", "data",
         "evaluation",

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drrl_jax._numbers import check_ids
 from drrl_jax.evaluation.metrics import check_metrics, ranking_metrics
 from drrl_jax.evaluation.plan import EvaluationPlan
 from drrl_jax.evaluation.selection import top_k
@@ -270,9 +271,6 @@ def popularity_scores(items: np.ndarray, num_items: int) -> jax.Array:
       [1.0, 0.0, 2.0, 0.0]
     """
     items = np.asarray(items)
-    if items.size and not 0 <= items.min() <= items.max() < num_items:
-        raise ValueError(
-            f"items must be in [0, {num_items}); got {items.min()} .. {items.max()}."
-        )
+    check_ids("items", items, num_items)
     counts = np.bincount(items.astype(np.int64), minlength=num_items)
     return jnp.asarray(counts, jnp.float32)

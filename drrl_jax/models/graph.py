@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax._names import check_choice
+from drrl_jax._numbers import check_ids
 from drrl_jax.products import product
 
 Method = Literal["auto", "gather", "dense"]
@@ -108,11 +109,8 @@ def make_graph(
             "users and items must be vectors of one length; got "
             f"{users.shape} and {items.shape}."
         )
-    for name, ids, size in (("users", users, num_users), ("items", items, num_items)):
-        if len(ids) and not 0 <= ids.min() <= ids.max() < size:
-            raise ValueError(
-                f"{name} must be in [0, {size}); got {ids.min()} .. {ids.max()}."
-            )
+    check_ids("users", users, num_users)
+    check_ids("items", items, num_items)
     if width is not None and width < 2:
         raise ValueError(f"width must be at least 2; got {width}.")
     users, items = np.divmod(np.unique(users * num_items + items), num_items)

@@ -87,7 +87,7 @@ def learn_order(
     Args:
       parts: a built run of ``drrl`` (solved) or ``drrl_tempered`` (at a temperature).
       groups: the group of each user, ``[num_users]``, from 0.
-      start: the order to start from, between 1.007 and 148, which bound it throughout.
+      start: the order to start from, between 1.007 and 149, which bound it throughout.
       rate: Adam's learning rate of the logits; 0 holds them.
       inner_steps: steps of the model that are unrolled, at most those of an epoch.
       criterion: loss of the validation positives, at its default hyperparameters.

@@ -182,16 +182,17 @@ def check_fit(config: config_dict.ConfigDict, dataset: data_lib.Dataset) -> None
             f"{dataset.name} has no test interactions; is the file of another format,"
             " or are all users too short to split?"
         )
-    if len(dataset.valid) and shared(dataset.valid, dataset.known).all():
+    # Train is the long part: it is sorted once for both of the others.
+    both = data_lib.concatenate(dataset.valid, dataset.test)
+    in_valid, in_test = np.split(shared(both, dataset.known), [len(dataset.valid)])
+    if len(dataset.valid) and in_valid.all():
         raise ValueError(
             f"{dataset.name} has no validation interaction to find: all"
             f" {len(dataset.valid)} are in train, which is not ranked."
         )
-    kept = [dataset.known]
     if config.evaluation.protocol != "benchmark":
-        kept.append(dataset.valid)
-    seen = data_lib.concatenate(*kept)
-    if shared(dataset.test, seen).all():
+        in_test |= shared(dataset.test, dataset.valid)
+    if in_test.all():
         raise ValueError(
             f"{dataset.name} has no test interaction to find: all"
             f" {len(dataset.test)} are in train or valid, which are not ranked."
