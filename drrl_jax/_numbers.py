@@ -59,6 +59,22 @@ def check_number(
         raise ValueError(f"{name} must be at most {most}; got {value}.")
 
 
+def check_scores(name: str, scores: object) -> None:
+    """Refuses what JAX would take apart, as lists, or cut, as imaginary parts.
+
+    Example:
+      >>> check_scores("scores", [0.1, 0.5])
+      Traceback (most recent call last):
+      ...
+      ValueError: scores must be an array of real numbers; got a list.
+    """
+    got = f"a {type(scores).__name__}" if isinstance(scores, list | tuple) else None
+    if got is None and jnp.iscomplexobj(scores):
+        got = jnp.result_type(scores).name
+    if got:
+        raise ValueError(f"{name} must be an array of real numbers; got {got}.")
+
+
 def check_ids(name: str, ids: np.ndarray, size: int) -> None:
     """Refuses ids outside ``[0, size)``.
 
@@ -66,11 +82,11 @@ def check_ids(name: str, ids: np.ndarray, size: int) -> None:
       >>> check_ids("items", np.array([1, 5]), 3)
       Traceback (most recent call last):
       ...
-      ValueError: items must be in [0, 3); got 1 .. 5.
+      ValueError: items must lie in [0, 3); got 1 to 5.
     """
     if ids.size and not 0 <= ids.min() <= ids.max() < size:
         raise ValueError(
-            f"{name} must be in [0, {size}); got {ids.min()} .. {ids.max()}."
+            f"{name} must lie in [0, {size}); got {ids.min()} to {ids.max()}."
         )
 
 

@@ -82,7 +82,7 @@ from drrl_jax import data, training
 from drrl_jax.training import bilevel
 from drrl_jax.training.grid import train_grid
 
-epochs = 2 if os.environ.get("DRRL_QUICK") else 15  # the tests: short
+epochs = 1 if os.environ.get("DRRL_QUICK") else 15  # the tests: short
 dataset = data.load("synthetic", num_users=400, num_items=300)
 config = training.default_config()
 config.loss.name, config.loss.radius = "drrl", 1.0

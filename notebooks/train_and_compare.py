@@ -53,10 +53,12 @@ from drrl_jax import training
 
 config = training.default_config()
 beauty = pathlib.Path(os.environ.get("DRRL_DATA", "../shared/data")) / "amazon-beauty"
-quick = bool(os.environ.get("DRRL_QUICK"))  # the tests: synthetic and short
+quick = bool(os.environ.get("DRRL_QUICK"))  # the tests: synthetic, small
 if beauty.exists() and not quick:
     config.data.source, config.data.path = "files", str(beauty)
     config.evaluation.protocol = "drrl"
+if quick:
+    config.data.update({"num_users": 300, "num_items": 200, "num_interactions": 6000})
 config.training.epochs = 2 if quick else 30
 dataset = training.load_dataset(config)
 print(dataset)

@@ -195,5 +195,5 @@ def _distinct(ids: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(ids)))
 
 
-def _count(number: int, noun: str) -> str:
+def _count(number: int | np.integer, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

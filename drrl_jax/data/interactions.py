@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from drrl_jax._numbers import check_ids
 from drrl_jax.data.report import CleaningReport
 
 
@@ -146,10 +147,7 @@ def to_csr(interactions: Interactions, num_rows: int) -> Csr:
       ([0, 2, 2, 3], [3, 5, 1])
     """
     users = interactions.users
-    if len(users) and not 0 <= users.min() <= users.max() < num_rows:
-        raise ValueError(
-            f"user ids must lie in [0, {num_rows}); got {users.min()} to {users.max()}."
-        )
+    check_ids("user ids", users, num_rows)
     # Not np.unique: from NumPy 2.3 it hashes, and these keys are its worst case.
     keys = np.sort(pair_keys(interactions))
     keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]

@@ -144,7 +144,7 @@ def _lost_times(parts: Mapping[str, Interactions], split: str) -> CleaningReport
 
 def _without_negatives(train: Interactions, num_items: int) -> CleaningReport:
     counts = np.bincount(train.users)
-    if counts.max(initial=0) < num_items:
+    if np.max(counts, initial=0) < num_items:
         return CleaningReport()
     distinct = np.diff(to_csr(train, len(counts)).indptr)  # duplicates may be kept
     full = int((distinct == num_items).sum())

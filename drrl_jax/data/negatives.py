@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drrl_jax._numbers import check_ids
 from drrl_jax.data.interactions import Csr
 
 if TYPE_CHECKING:
@@ -67,11 +68,7 @@ def negative_table(positives: Csr, num_items: int) -> NegativeTable:
     """
     indptr = np.asarray(positives.indptr, np.int32)
     indices = np.asarray(positives.indices, np.int32)
-    if len(indices) and not 0 <= indices.min() <= indices.max() < num_items:
-        raise ValueError(
-            f"item ids must lie in [0, {num_items}); "
-            f"got {indices.min()} to {indices.max()}."
-        )
+    check_ids("item ids", indices, num_items)
     degrees = np.diff(indptr)
     offsets = np.arange(len(indices), dtype=np.int32) - np.repeat(indptr[:-1], degrees)
     # A gather needs something to read even when nobody has a positive.

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drrl_jax._numbers import check_ids
 from drrl_jax.data.interactions import Csr
 from drrl_jax.data.negatives import count_at_most, random_below, segments
 
@@ -86,11 +87,7 @@ def popularity_table(
         )
     indptr = np.asarray(positives.indptr, np.int32)
     indices = np.asarray(positives.indices, np.int32)
-    if len(indices) and not 0 <= indices.min() <= indices.max() < len(counts):
-        raise ValueError(
-            f"item ids must lie in [0, {len(counts)}); "
-            f"got {indices.min()} to {indices.max()}."
-        )
+    check_ids("item ids", indices, len(counts))
     seen = counts > 0
     # Of the largest power, which is 1 by this division: nothing overflows.
     peak = counts.max() if alpha > 0 else counts[seen].min()

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from drrl_jax._numbers import broadcasts
+from drrl_jax._numbers import broadcasts, check_scores
 
 
 class Candidates(NamedTuple):
@@ -30,6 +30,7 @@ class Candidates(NamedTuple):
 
 def output_dtype(values: ArrayLike) -> jnp.dtype:
     """The type that a function of ``values`` returns: its own if it is floating."""
+    check_scores("values", values)
     own = jnp.result_type(values)
     return own if jnp.issubdtype(own, jnp.floating) else jnp.result_type(float)
 
@@ -60,9 +61,10 @@ def candidates(
       The rows' `Candidates`, in the working type.
 
     Raises:
-      ValueError: if ``values`` has no axis or no entry, or if ``probs`` or ``where``
-        does not broadcast to it.
+      ValueError: if ``values`` is a list or complex, or has no axis or no entry, or if
+        ``probs`` or ``where`` does not broadcast to it.
     """
+    dtype = working_dtype(values)
     shape = jnp.shape(values)
     if not shape or not shape[-1]:
         raise ValueError(f"values must be [..., n] with n at least 1; got {shape}.")
@@ -72,7 +74,6 @@ def candidates(
                 f"{name} must broadcast to values; got values {shape}, "
                 f"{name} {jnp.shape(other)}."
             )
-    dtype = working_dtype(values)
     scores = jnp.asarray(values).astype(dtype)
     if probs is None and where is None:
         used = jnp.ones(shape, bool)

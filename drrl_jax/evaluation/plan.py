@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drrl_jax._numbers import check_ids
 from drrl_jax.data.interactions import Csr
 from drrl_jax.products import entries_in_flight
 
@@ -129,7 +130,7 @@ class EvaluationPlan:
         slots, excluded = slots[order], excluded[order]
         blocks = slots // block
         width = (
-            int(np.bincount(blocks, minlength=num_blocks).max()) if len(slots) else 0
+            int(np.max(np.bincount(blocks, minlength=num_blocks))) if len(slots) else 0
         )
         rows = np.full((num_blocks, width), block, np.int32)
         items = np.full((num_blocks, width), num_items, np.int32)
@@ -162,11 +163,7 @@ def _check(
         raise ValueError(
             f"{name} must have {num_users} rows, as truth has; got {len(indptr) - 1}."
         )
-    if len(indices) and not 0 <= indices.min() <= indices.max() < num_items:
-        raise ValueError(
-            f"{name} must hold items in [0, {num_items}); got "
-            f"{indices.min()} .. {indices.max()}."
-        )
+    check_ids(f"items of {name}", indices, num_items)
     rows = np.repeat(np.arange(num_users), np.diff(indptr))
     if np.any((rows[1:] == rows[:-1]) & (indices[1:] <= indices[:-1])):
         if name == "truth" and len(np.unique(rows * num_items + indices)) < len(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from drrl_jax._numbers import broadcasts, check_number, is_number
+from drrl_jax._numbers import broadcasts, check_number, check_scores, is_number
 
 ReduceFn = Callable[..., jax.Array] | None
 
@@ -216,6 +216,7 @@ def prepare(
 def as_float(scores: ArrayLike) -> jax.Array:
     """An array of floats: whole numbers have no gradient."""
     array = jnp.asarray(scores)
+    check_scores("scores", array)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 

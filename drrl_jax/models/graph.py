@@ -154,7 +154,7 @@ def _levels(
     levels = []
     while True:
         degree = np.bincount(rows, minlength=size)
-        taken = max(min(width, int(degree.max(initial=0))), 1)
+        taken = max(min(width, int(np.max(degree, initial=0))), 1)
         chunks = np.maximum(-(-degree // taken), 1)
         start = np.cumsum(chunks) - chunks
         place = np.arange(len(rows)) - (np.cumsum(degree) - degree)[rows]
@@ -172,7 +172,7 @@ def _cost(degree: np.ndarray, width: int) -> float:
     """Rows gathered and, dearer, rows written by the tree of a given width."""
     cost = 0.0
     while True:
-        taken = max(min(width, int(degree.max(initial=0))), 1)
+        taken = max(min(width, int(np.max(degree, initial=0))), 1)
         degree = np.maximum(-(-degree // taken), 1)
         cost += float(degree.sum()) * (taken + _WRITE_COST)
         if degree.max(initial=1) == 1:

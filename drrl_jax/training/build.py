@@ -136,7 +136,7 @@ def build(
                 if config.model[name] is not None
             },
         ),
-        max_positives=max(int(degrees.max(initial=0)), 1),
+        max_positives=max(int(np.max(degrees, initial=0)), 1),
     )
     sampling = Sampling(
         batch_size=config.training.batch_size,

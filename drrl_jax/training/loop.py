@@ -21,6 +21,7 @@ from drrl_jax.training.epoch import jit_epoch
 from drrl_jax.training.interrupt import deferred_interrupt
 from drrl_jax.training.progress import (
     check_finite,
+    check_finite_parameters,
     new_record,
     patience_spent,
     update_best,
@@ -73,10 +74,9 @@ def run(
             return done
     parts = build(config, dataset)
     if workdir is not None:
-        # Claimed only now: a path that was mistyped once must not own the folder, nor a
-        # model or a loss that refuses its options, which it does while it is traced.
+        # Before fit claims the folder: neither a path that was mistyped once may own it,
+        # nor a model or a loss that refuses its options, which it does while traced.
         _trace(parts)
-        claim_workdir(workdir, json.loads(config.to_json_best_effort()))
     return fit(parts, workdir, progress=progress)[1]
 
 
@@ -117,7 +117,7 @@ def finished(
 
 def fit(
     parts: Parts,
-    workdir: pathlib.Path | None = None,
+    workdir: str | pathlib.Path | None = None,
     *,
     progress: bool = True,
     watch: Callable[[int, TrainState], None] | None = None,
@@ -133,8 +133,16 @@ def fit(
 
     Returns:
       The state with the best parameters in place, and the results.
+
+    Raises:
+      ValueError: for a workdir of another config or of other data.
+      NonFiniteLossError: as in ``run``.
+      CheckpointError: as in ``run``.
     """
     config = parts.config
+    if workdir is not None:
+        workdir = pathlib.Path(workdir)
+        claim_workdir(workdir, json.loads(config.to_json_best_effort()))
     training = config.training
     epoch_fn = jit_epoch(parts.epoch)
     embed = jax.jit(parts.objective.embeddings)
@@ -176,6 +184,7 @@ def fit(
                 watch(record["epoch"], state)
             last = record["epoch"] == training.epochs
             if record["epoch"] % training.eval_every == 0 or last:
+                check_finite_parameters(state.params, record["epoch"], checkpointer)
                 line = {"epoch": record["epoch"], "loss": float(step_losses.mean())}
                 line |= _check(parts, embed, state, record)
                 if record["best_epoch"] == record["epoch"]:

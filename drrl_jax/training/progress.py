@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import config_dict
 
+from drrl_jax.products import wide_type
 from drrl_jax.training.checkpoint import Checkpointer
 
 
@@ -73,14 +76,53 @@ def check_finite(
         return
     first = int(np.argmin(np.isfinite(step_losses)))
     step = (epoch - 1) * len(step_losses) + first
+    raise NonFiniteLossError(
+        f"The loss became {step_losses[first]} at step {step} (epoch {epoch}, step"
+        f" {first} of {len(step_losses)}); {_advice(checkpointer)}"
+    )
+
+
+def check_finite_parameters(
+    params: Any, epoch: int, checkpointer: Checkpointer | None
+) -> None:
+    """Refuses to rank or keep parameters that are no numbers, or too large to square.
+
+    A loss is of the parameters before its step: what the last step did shows only here.
+
+    Args:
+      params: a pytree of arrays.
+      epoch: that ended with them, from 1.
+      checkpointer: of the run; the error names its last checkpoint.
+
+    Raises:
+      NonFiniteLossError: names a leaf of ``params``, and what may help.
+    """
+    for path, finite in jax.tree_util.tree_leaves_with_path(_finite(params)):
+        if not finite:
+            raise NonFiniteLossError(
+                f"The parameters {jax.tree_util.keystr(path)} left the finite numbers in"
+                f" epoch {epoch}; {_advice(checkpointer)}"
+            )
+
+
+@jax.jit
+def _finite(params: Any) -> Any:
+    """Whether the squared norm of each leaf is a finite number."""
+
+    def finite(leaf: jax.Array) -> jax.Array:
+        return jnp.isfinite(jnp.sum(jnp.square(leaf.astype(wide_type(leaf)))))
+
+    return jax.tree.map(finite, params)
+
+
+def _advice(checkpointer: Checkpointer | None) -> str:
     kept = checkpointer.latest if checkpointer is not None else None
     saved = (
         f"the last good checkpoint, of epoch {kept}, is in {checkpointer.directory}"
         if checkpointer is not None and kept is not None
         else "no checkpoint was written before it"
     )
-    raise NonFiniteLossError(
-        f"The loss became {step_losses[first]} at step {step} (epoch {epoch}, step"
-        f" {first} of {len(step_losses)}); {saved}. A smaller training.learning_rate or"
-        " a larger temperature usually helps."
+    return (
+        f"{saved}. A smaller training.learning_rate or a larger temperature usually"
+        " helps."
     )

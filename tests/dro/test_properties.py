@@ -314,6 +314,11 @@ def test_bfloat16_in_bfloat16_out():
         (lambda v: dro.worst_case(v, gamma=2.0, radius=-0.1), "radius"),
         (lambda v: dro.dual(v, 0.0, gamma=2.0, weight=0.5), "weight"),
         (lambda v: dro.worst_case(v, gamma=2.0, radius=jnp.ones(4)), "radius"),
+        (lambda v: dro.worst_case([0.1], gamma=2.0, radius=0.1), "values .* a list"),
+        (lambda v: dro.worst_case(v + 1j, gamma=2.0, radius=0.1), "got complex64"),
+        (lambda v: dro.worst_case_mean([0.1], gamma=2.0, radius=0.1), "a list"),
+        (lambda v: dro.value_at_temperature([0.1], 1.0, gamma=2.0), "a list"),
+        (lambda v: dro.dual([0.1], 0.0, gamma=2.0, weight=1.5), "a list"),
     ],
 )
 def test_static_errors(call, sentence):

@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused():
     build = EvaluationPlan.build
     with pytest.raises(ValueError, match="all 47 rows are empty"):
         build(csr(truth & False), num_items=83)
-    with pytest.raises(ValueError, match=r"truth must hold items in \[0, 50\)"):
+    with pytest.raises(ValueError, match=r"items of truth must lie in \[0, 50\)"):
         build(csr(truth), num_items=50)
     with pytest.raises(ValueError, match=r"exclude\[0\] must have 47 rows.*got 40"):
         build(csr(truth), num_items=83, exclude=csr(train[:40]))
@@ -192,6 +192,6 @@ def test_item_scores_are_one_an_item_and_counts_of_items_that_are():
     plan = evaluation.EvaluationPlan.build(truth, num_items=3)
     with pytest.raises(ValueError, match=r"one an item, \(3,\); got \(3, 3\)"):
         evaluation.evaluate_item_scores(jnp.ones((3, 3)), plan)
-    with pytest.raises(ValueError, match=r"items must be in \[0, 3\); got 5 .. 5"):
+    with pytest.raises(ValueError, match=r"items must lie in \[0, 3\); got 5 to 5"):
         evaluation.popularity_scores(np.array([5]), 3)
     assert evaluation.popularity_scores(np.array([]), 3).tolist() == [0, 0, 0]

@@ -35,6 +35,7 @@ def test_shapes(name):
     )
     refused("plus a trailing axis", POS, NEG[0])
     refused("must hold a negative a row", POS, NEG[:, :0])
+    refused("real numbers; got complex64", POS, NEG + 1j)
     refused(r"where \(4,\), neg_scores \(4, 7\)", POS, NEG, where=POS > 0)
     refused("log_q must broadcast to neg_scores", POS, NEG, log_q=POS)
 

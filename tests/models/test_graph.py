@@ -126,7 +126,7 @@ def test_graph_without_interactions_gives_zeros():
 
 def test_what_does_not_fit_is_refused():
     one = np.array([1])
-    with pytest.raises(ValueError, match=r"items must be in \[0, 1\); got 1 .. 1"):
+    with pytest.raises(ValueError, match=r"items must lie in \[0, 1\); got 1 to 1"):
         make_graph(one, one, num_users=2, num_items=1)
     with pytest.raises(ValueError, match=r"one length; got \(1,\) and \(2,\)"):
         make_graph(one, np.array([0, 1]), num_users=2, num_items=2)

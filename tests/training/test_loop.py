@@ -289,6 +289,24 @@ def test_non_finite_loss_names_the_step_and_keeps_the_checkpoint(tmp_path):
     assert training.Checkpointer(tmp_path / "checkpoints").latest == 2
 
 
+@pytest.mark.parametrize("value", [jnp.nan, 1e20])
+def test_what_the_last_step_broke_is_neither_ranked_nor_kept(tmp_path, value):
+    """Its loss was of the parameters before; a row of 1e20 would have no direction."""
+    parts = training.build(tiny_config(training__epochs=1), tiny_dataset())
+    epoch = parts.epoch
+
+    def breaks_at_the_end(carry, *rest):
+        carry, losses = epoch(carry, *rest)
+        broken = jax.tree.map(lambda leaf: leaf.at[0].set(value), carry.params)
+        return carry._replace(params=broken), losses
+
+    parts = dataclasses.replace(parts, epoch=breaks_at_the_end)
+    sentence = r"parameters \['model'\].* left the finite numbers in epoch 1; no check"
+    with pytest.raises(training.NonFiniteLossError, match=sentence):
+        training.fit(parts, tmp_path, progress=False)
+    assert training.Checkpointer(tmp_path / "checkpoints").latest is None
+
+
 def test_many_small_gains_are_one():
     """The bar of early stopping rises with a gain of min_delta, not with smaller ones."""
     config = tiny_config(training__min_delta=0.1, training__patience=3)

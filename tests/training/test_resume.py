@@ -89,12 +89,27 @@ def test_corrupt_checkpoint_is_one_clear_error(tmp_path):
         training.fit(parts, tmp_path, progress=False)
 
 
+def test_a_folder_of_another_config_is_refused(tmp_path):
+    """Also where the states are of one shape, and one could go on with the other's."""
+    config = tiny_config(training__epochs=2)
+    training.fit(training.build(config, tiny_dataset()), tmp_path, progress=False)
+    other = tiny_config(training__epochs=2, training__learning_rate=0.5)
+    parts = training.build(other, tiny_dataset())
+    sentence = r"another config: training.learning_rate is 0.\d+ there and 0.5 here"
+    with pytest.raises(ValueError, match=sentence):
+        training.fit(parts, tmp_path, progress=False)
+    training.load_best(tmp_path, dataset=tiny_dataset())
+
+
 def test_foreign_checkpoint_is_refused(tmp_path):
-    parts = training.build(tiny_config(), tiny_dataset())
-    training.fit(parts, tmp_path, progress=False)
-    other = training.build(tiny_config(model__dim=4), tiny_dataset())
+    states = [
+        training.build(tiny_config(model__dim=dim), tiny_dataset()).init()
+        for dim in (8, 4)
+    ]
+    saver = training.Checkpointer(tmp_path)
+    saver.save(1, states[0], {})
     with pytest.raises(training.CheckpointError, match="another run|cannot be read"):
-        training.fit(other, tmp_path, progress=False)
+        saver.restore(states[1])
 
 
 def test_checkpoint_round_trip_keeps_every_bit(tmp_path):
