@@ -4,7 +4,8 @@
       --workdir=runs/accuracy/beauty --seeds=3
 
 Each method has the same number of settings (``experiments/methods.py``). The best by
-validation on seed 0 is then run on every seed; tests compare each method with
+validation on seed 0 is then run on every seed; ``accuracy_tuning.csv`` has what was
+tried. Tests compare each method with
 ``--baseline``, paired by user, Holm-corrected. ``--settings`` names tables of earlier
 runs: their methods run at the settings chosen there, on more seeds, say, and are not
 tuned again.
@@ -74,7 +75,7 @@ def run(
         print(f"{name}: {best}", flush=True)
         final += cli.run_points(study, [({"method": name}, best)], seeds)
     if tuning:
-        study_lib.write_rows(tuning, study.workdir / "tuning.csv")
+        study_lib.write_rows(tuning, out / "accuracy_tuning.csv")
     _plot(final, f"test/{monitor}", out / "accuracy.png")
     against = baseline if baseline in methods else None
     return cli.write(study, final, ["method"], out, "accuracy", baseline=against)

@@ -25,6 +25,7 @@ import numpy as np
 from drrl_jax import data
 from experiments import cli
 from experiments import study as study_lib
+from experiments.methods import METHODS as COMMON
 from experiments.study import Row, Study, grid
 
 _TEMPERED = {
@@ -39,11 +40,7 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     "softmax": grid(
         loss__name=("softmax",), loss__temperature=(0.2, 0.15, 0.25, 0.1, 0.3, 0.4)
     ),
-    "bsl": grid(
-        loss__name=("bsl_grouped",),
-        loss__weight=(1.0, 0.5, 2.0),
-        loss__temperature=(0.2, 0.3),
-    ),
+    "bsl": COMMON["bsl"],
     "negatives": grid(
         loss__name=("drrl_tempered",),
         loss__temperature=(0.3, 0.25, 0.35),

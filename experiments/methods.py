@@ -23,10 +23,12 @@ METHODS: dict[str, list[dict[str, Any]]] = {
         loss__margin=(0.4, 0.6),
         loss__negative_weight=(2.0, 5.0, 30.0),
     ),
+    # Not `losses.bsl`, the form with one positive a row: it is SL times a constant, which
+    # Adam does not see.
     "bsl": grid(
-        loss__name=("bsl",),
-        loss__neg_temperature=(0.2, 0.15),
-        loss__pos_temperature=(0.3, 0.2, 0.5),
+        loss__name=("bsl_grouped",),
+        loss__weight=(1.0, 0.5, 2.0),
+        loss__temperature=(0.2, 0.3),
     ),
     "psl": grid(
         loss__name=("psl",),

@@ -54,7 +54,6 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 # Their level holds log N, unless the weight of the negatives is fixed.
 HELD = {"drrl at k (w=64)": ("drrl at k", LEVEL)}
-_FOLLOW_N = {base for base, _ in HELD.values()}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -159,10 +158,7 @@ def _changes(
     base, held = HELD.get(name, (name, {}))
     settings = known.get(name, known.get(base))
     if settings is not None:
-        changes = dict(settings)
-        if base in _FOLLOW_N:
-            changes.pop("loss.negative_weight", None)
-        return {**changes, **held}
+        return {**settings, **held}
     changes = {**METHODS[base], **held}
     if base.startswith("drrl"):
         changes["loss.gamma"] = gamma

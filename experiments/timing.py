@@ -41,12 +41,13 @@ def run(
     gamma: float = 1.5,
     radius: float = 1.0,
 ) -> str:
-    """Median seconds of an epoch over rounds, epochs to the best, steps of the solver.
+    """Mean seconds of an epoch over rounds, epochs to the best, steps of the solver.
 
     Args:
       study: the base config and its data.
       out: folder of the results.
-      rounds: epochs that are timed for each method, in turns.
+      rounds: epochs that are timed for each method, in turns; a multiple of
+        ``loss.refresh_every`` has its share of refreshes, five epochs for the losses at K.
       seeds: full runs of each method, for the epochs to the best; 0: none.
       methods: keys of ``METHODS``.
       gamma: order of the solver's steps.
@@ -68,8 +69,8 @@ def run(
             entry[2] = state
             if name == "drrl solved":
                 steps.append(_solver_steps(parts, state, turn + 1, gamma, radius))
-    medians = {name: float(np.median(entry[3][1:])) for name, entry in runs.items()}
-    base = medians.get("softmax", next(iter(medians.values())))
+    means = {name: float(np.mean(entry[3][1:])) for name, entry in runs.items()}
+    base = means.get("softmax", next(iter(means.values())))
     rows = [
         {
             "method": name,
@@ -77,7 +78,7 @@ def run(
             "ratio": value / base,
             **_convergence(study, name, seeds, value),
         }
-        for name, value in medians.items()
+        for name, value in means.items()
     ]
     study_lib.write_rows(rows, out / "timing.csv")
     digits = {"seconds an epoch": 4, "ratio": 2}

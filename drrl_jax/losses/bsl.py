@@ -24,7 +24,9 @@ def bsl(
 
     .. math:: -s^+/\tau_1 + \tfrac{\tau_2}{\tau_1} \log \sum_j e^{s^-_j/\tau_2}
 
-    Equal temperatures give :func:`softmax`.
+    It is :func:`softmax` at :math:`\tau_2`, times :math:`\tau_2 / \tau_1`: an optimiser
+    that does not see the scale of a loss, such as Adam without weight decay, finds what
+    it finds for that. :func:`bsl_grouped` is a loss of its own.
 
     Args:
       pos_scores: ``[...]``, usually cosines.

@@ -194,6 +194,9 @@ def test_thresholds_at_chosen_settings_and_a_held_level(study, tmp_path):
         plain, held = (json.loads(row["changes"]) for row in csv.DictReader(file))
     assert plain["loss.temperature"] == held["loss.temperature"] == 0.7
     assert "loss.negative_weight" not in plain and held["loss.negative_weight"] == 64
+    chosen = {"drrl at k": {"loss.negative_weight": 152.0}}
+    kept = thresholds._changes("drrl at k", 1.5, 1.0, chosen)
+    assert kept == chosen["drrl at k"]
     assert not (tmp_path / "thresholds_estimators.csv").exists()
 
 
@@ -209,6 +212,10 @@ def test_accuracy_takes_chosen_settings_and_knows_its_methods(study, tmp_path):
     with (tmp_path / "accuracy.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert '"loss.temperature": 0.7' in row["changes"]
+    assert not (tmp_path / "accuracy_tuning.csv").exists()
+    accuracy.run(study, tmp_path, methods=("softmax",), **tiny)
+    with (tmp_path / "accuracy_tuning.csv").open(newline="") as file:
+        assert [row["method"] for row in csv.DictReader(file)] == ["softmax"]
     with pytest.raises(ValueError, match="methods must be among bpr, .*; got soft"):
         accuracy.run(study, tmp_path, methods=("soft",), **tiny)
     with pytest.raises(ValueError, match="among the methods ccl; got 'bpr'"):
