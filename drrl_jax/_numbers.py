@@ -75,6 +75,24 @@ def check_scores(name: str, scores: object) -> None:
         raise ValueError(f"{name} must be an array of real numbers; got {got}.")
 
 
+def check_whole(name: str, values: np.ndarray, low: int, high: int) -> None:
+    """Refuses what a cast to integers in ``[low, high)`` would change.
+
+    Example:
+      >>> check_whole("items", np.array([0.0, 1.5]), 0, 2**31)
+      Traceback (most recent call last):
+      ...
+      ValueError: items must be integers in [0, 2147483648); got 0.0 to 1.5.
+    """
+    if not values.size:
+        return
+    kind = values.dtype.kind
+    whole = kind in "iu" or (kind == "f" and not np.any(values % 1))  # NaN has a rest
+    if not whole or values.min() < low or values.max() >= high:
+        got = f"{values.min()} to {values.max()}" if kind in "iuf" else values.dtype
+        raise ValueError(f"{name} must be integers in [{low}, {high}); got {got}.")
+
+
 def check_ids(name: str, ids: np.ndarray, size: int) -> None:
     """Refuses ids outside ``[0, size)``.
 

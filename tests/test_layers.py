@@ -16,7 +16,7 @@ ALLOWED = {
     "rows": {"_names"},
     "scores": {"_names", "products", "rows"},
     "losses": {"_names", "_numbers", "dro", "products", "rows", "scores"},
-    "data": {"_names"},
+    "data": {"_names", "_numbers"},
     "models": {"_names", "_numbers", "products", "rows"},
     "evaluation": {"_names", "_numbers", "data", "products"},
     "training": {

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from drrl_jax._numbers import check_ids
+from drrl_jax._numbers import check_ids, check_whole
 from drrl_jax.data.report import CleaningReport
 
 
@@ -22,7 +22,8 @@ class Interactions:
       ratings: explicit ratings, ``float32[n]``.
 
     Raises:
-      ValueError: if the arrays are not one-dimensional and of one length.
+      ValueError: if the arrays are not one-dimensional and of one length, or ids or
+        timestamps are no whole numbers of their types.
 
     Example:
       >>> from drrl_jax.data import Interactions
@@ -45,11 +46,13 @@ class Interactions:
         }
         for name, dtype in kinds.items():
             value = getattr(self, name)
-            if value is None:
+            if value is None and name in ("timestamps", "ratings"):
                 continue
             array = np.asarray(value)
             if dtype == np.int32:
-                _check_ids(name, array)
+                check_whole(name, array, 0, 2**31)
+            elif dtype == np.int64:
+                check_whole(name, array, -(2**63), 2**63)
             array = array.astype(dtype, copy=False)
             if array.ndim != 1 or array.shape != np.shape(self.users):
                 raise ValueError(
@@ -65,6 +68,7 @@ class Interactions:
         """The rows of an index array or a Boolean mask, in that order."""
         rows = np.asarray(rows)
         if rows.dtype != bool:
+            check_whole("rows", rows, -len(self), max(len(self), 1))
             rows = rows.astype(np.int64)  # an empty list arrives as floats
         return Interactions(
             self.users[rows],
@@ -72,17 +76,6 @@ class Interactions:
             None if self.timestamps is None else self.timestamps[rows],
             None if self.ratings is None else self.ratings[rows],
         )
-
-
-def _check_ids(name: str, ids: np.ndarray) -> None:
-    """Refuses what a cast to int32 would change."""
-    if not ids.size:
-        return
-    kind = ids.dtype.kind
-    whole = kind in "iu" or (kind == "f" and not np.any(ids % 1))
-    if not whole or ids.min() < 0 or ids.max() >= 2**31:
-        got = f"{ids.min()} to {ids.max()}" if kind in "iuf" else ids.dtype
-        raise ValueError(f"{name} must be integers in [0, 2147483648); got {got}.")
 
 
 def concatenate(*parts: Interactions) -> Interactions:

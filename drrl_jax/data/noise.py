@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax.data import rng
+from drrl_jax.data.cleaning import shared
 from drrl_jax.data.interactions import Csr, Dataset, Interactions, concatenate, to_csr
 from drrl_jax.data.negatives import random_below, segments
 from drrl_jax.data.report import CleaningReport
@@ -98,7 +99,8 @@ def add_false_positives(dataset: Dataset, rate: float, *, seed: int = 0) -> Data
     """Study (c): flip ``⌈rate · n_u⌉`` random items of each user to training positives.
 
     The items are drawn uniformly, without replacement, from those that are in no part
-    of the user's data (train, valid or test); a user with fewer such items gets all.
+    of the user's data (history, train, valid or test); a user with fewer such items
+    gets all.
 
     Args:
       dataset: any data set.
@@ -107,7 +109,8 @@ def add_false_positives(dataset: Dataset, rate: float, *, seed: int = 0) -> Data
 
     Returns:
       The data set with more training interactions (without timestamps and ratings,
-      which false positives do not have) and a note in its report.
+      which false positives do not have) and a note in its report. A hidden positive of
+      synthetic data that is drawn is hidden no more.
 
     Raises:
       ValueError: if ``rate`` is not in [0, 1].
@@ -125,7 +128,7 @@ def add_false_positives(dataset: Dataset, rate: float, *, seed: int = 0) -> Data
     # 0.1 · 30 is 3.0000000000000004: rounding first keeps the ceiling honest.
     wanted = np.ceil(np.round(rate * degrees, 9)).astype(np.int64)
     known = to_csr(
-        concatenate(dataset.train, dataset.valid, dataset.test), dataset.num_users
+        concatenate(dataset.known, dataset.valid, dataset.test), dataset.num_users
     )
     free = dataset.num_items - np.diff(known.indptr)
     wanted = np.minimum(wanted, free)
@@ -140,13 +143,15 @@ def add_false_positives(dataset: Dataset, rate: float, *, seed: int = 0) -> Data
         shifted = own - np.arange(len(own))
         items[rows] = ranks[rows] + np.searchsorted(shifted, ranks[rows], side="right")
     train = Interactions(dataset.train.users, dataset.train.items)
+    drawn, hidden = Interactions(users, items), dataset.false_negatives
     note = (
         f"false positives: {len(users):,} random interactions added to train "
         f"(rate {rate:g})"
     )
     return dataclasses.replace(
         dataset,
-        train=concatenate(train, Interactions(users, items)),
+        train=concatenate(train, drawn),
+        false_negatives=hidden and hidden.select(~shared(hidden, drawn)),
         report=dataset.report + CleaningReport(notes=(note,)),
     )
 

@@ -220,12 +220,11 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
             return None
         return _numbers(cells[role], numbers, where, role, kind)
 
-    ratings, timestamps = values("rating", float), values("timestamp", int)
     return Columns(
         _ids(cells["user"], numbers, where, "user", ids, layout),
         _ids(cells["item"], numbers, where, "item", ids, layout),
-        None if ratings is None else ratings.astype(np.float32),
-        None if timestamps is None else timestamps.astype(np.int64),
+        values("rating", float),
+        values("timestamp", int),
     )
 
 
@@ -282,12 +281,29 @@ def _numbers(
             f"{where}:{lines[bad[0]]}: expected a number as {role}, "
             f"got {cells[bad[0]][:60]!r}."
         )
-    if kind is int and len(cut := np.flatnonzero(values != np.floor(values))):
+    if kind is float:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        out = np.flatnonzero(~np.isfinite(narrow))
+        if len(out):
+            raise ValueError(
+                f"{where}:{lines[out[0]]}: expected a {role} that float32 holds, got"
+                f" {cells[out[0]]!r}."
+            )
+        return narrow
+    if len(cut := np.flatnonzero(values != np.floor(values))):
         raise ValueError(
             f"{where}:{lines[cut[0]]}: expected a whole number as {role}, got"
             f" {cells[cut[0]]!r}; in a finer unit none is lost."
         )
-    return values
+    # Not from the floats, which end at 2^53: nanoseconds have 19 digits.
+    whole = [int(c) if c.lstrip("+-").isdecimal() else int(float(c)) for c in cells]
+    for number, line, cell in zip(whole, lines, cells):
+        if not -(2**63) <= number < 2**63:
+            raise ValueError(
+                f"{where}:{line}: expected a {role} of at most 63 bits, got {cell!r}."
+            )
+    return np.array(whole, np.int64)
 
 
 def _is_number(cell: str) -> bool:

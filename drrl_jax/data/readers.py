@@ -80,11 +80,27 @@ def read(
             # One line a user, as in a test part of last items, looks like adjacency.
             lists = [part for part, name in names.items() if name == "adjacency"]
             formats |= dict.fromkeys(lists, "ratings")
+        _check_alike(path, names)
     columns = {
         part: parse(*text, format=formats[part], ids=ids)
         for part, text in texts.items()
     }
     return densify(columns)
+
+
+def _check_alike(path: str | pathlib.Path, names: dict[str, str]) -> None:
+    """Refuses parts whose columns need not be the same: some named, some not.
+
+    A list of items a line beside the same pairs one by one is what it looks like; a
+    line without names beside a header that has them, or beside ``::``, may be anything.
+    """
+    plain = {"pairs", "adjacency", "ratings"}
+    if len(set(names.values())) > 1 and not set(names.values()) <= plain:
+        found = ", ".join(f"{part} {name!r}" for part, name in names.items())
+        raise ValueError(
+            f"{path}: expected parts of one format; got {found}. Give all the same"
+            " columns and header, or name the format of all by format=."
+        )
 
 
 def read_bytes(path: pathlib.Path) -> bytes:

@@ -94,7 +94,7 @@ def split_temporal(
       ``(train, valid, test)``.
 
     Raises:
-      ValueError: without timestamps, or if the shares leave no part anything.
+      ValueError: without timestamps, or for shares that add up to more than 1.
 
     Example:
       >>> from drrl_jax.data import Interactions
@@ -109,7 +109,8 @@ def split_temporal(
         raise ValueError(f"train + test must be at most 1; got {train} + {test}.")
     order = time_order(data, seed)
     first = round(train * len(data))
-    last = len(data) - round(test * len(data))
+    # Both may round up to the same row: it is the older part's.
+    last = max(first, len(data) - round(test * len(data)))
     return (
         data.select(order[:first]),
         data.select(order[first:last]),

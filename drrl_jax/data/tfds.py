@@ -75,13 +75,26 @@ def read(
       ValueError: path must be one of ...; got 'movielens/2m'. Did you mean 'movielens/25m'?
     """
     config: dict[str, Any]
+    data_dir, manual_dir = (
+        where and pathlib.Path(where).expanduser() for where in (data_dir, manual_dir)
+    )
     if str(path).startswith("movielens/") and not pathlib.Path(path).exists():
+        if (format, ids) != ("auto", "auto"):
+            raise ValueError(
+                "format and ids are of local files; a download must leave them 'auto';"
+                f" got {format!r} and {ids!r}."
+            )
         variant = str(path).removeprefix("movielens/")
         check_choice("path", str(path), [f"movielens/{name}" for name in MOVIELENS])
         name, kind, config = f"movielens-{variant}", "movielens", {"name": variant}
         if manual_dir is not None:
             config["source"] = (str(manual_dir),)
     else:
+        if manual_dir is not None:
+            raise ValueError(
+                f"manual_dir is of downloads; with local files it must be None; got"
+                f" {str(manual_dir)!r}."
+            )
         found = readers.find_parts(path)
         digest = hashlib.sha256(f"{format}/{ids}".encode())
         for part, file in found.items():

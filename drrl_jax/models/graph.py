@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax._names import check_choice
-from drrl_jax._numbers import check_ids
+from drrl_jax._numbers import check_ids, check_whole
 from drrl_jax.products import product
 
 Method = Literal["auto", "gather", "dense"]
@@ -103,6 +103,8 @@ def make_graph(
       >>> graph.item_scale[:, 0].round(3).tolist()
       [1.0, 0.7070000171661377, 0.0]
     """
+    for name, ids in (("users", users), ("items", items)):
+        check_whole(name, np.asarray(ids), 0, 2**31)
     users, items = np.asarray(users, np.int64), np.asarray(items, np.int64)
     if users.ndim != 1 or users.shape != items.shape:
         raise ValueError(

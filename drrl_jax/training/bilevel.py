@@ -63,8 +63,16 @@ def activity_groups(parts: Parts, count: int) -> np.ndarray:
 
     Returns:
       The group of each user, ``int32 [num_users]``; the last is the most active.
+
+    Raises:
+      ValueError: for no group, or more than users.
     """
-    degrees = np.bincount(parts.dataset.train.users, minlength=parts.dataset.num_users)
+    num_users = parts.dataset.num_users
+    if not (isinstance(count, (int, np.integer)) and 1 <= count <= num_users):
+        raise ValueError(
+            f"count must be a whole number of groups in [1, {num_users}]; got {count!r}."
+        )
+    degrees = np.bincount(parts.dataset.train.users, minlength=num_users)
     rank = degrees.argsort(kind="stable").argsort(kind="stable")
     return (rank * count // len(rank)).astype(np.int32)
 
@@ -123,6 +131,8 @@ def learn_order(
         raise ValueError(
             f"start must be an order from {lowest:.4g} to {highest:.4g}; got {start!r}."
         )
+    if not 0 <= rate < np.inf:
+        raise ValueError(f"rate must be at least 0 and finite; got {rate!r}.")
     if not 1 <= inner_steps <= parts.steps_per_epoch:
         raise ValueError(
             "inner_steps must be at least 1 and at most the steps of an epoch,"

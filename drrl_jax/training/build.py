@@ -76,7 +76,8 @@ def build(
 
     Args:
       config: a tree of ``default_config``'s shape.
-      dataset: data to use instead of what ``config.data`` names (studies share one).
+      dataset: data to use instead of what ``config.data`` names (studies share one); of
+        that section only the seed is read then, for ``training.marked_share``.
 
     Returns:
       The parts of the run.
@@ -96,6 +97,11 @@ def build(
         train, taken = data_lib.mark_positives(
             dataset.train, config.training.marked_share, seed=config.data.seed
         )
+        if not len(taken):
+            raise ValueError(
+                f"training.marked_share must mark one of the {len(dataset.train)} training"
+                f" interactions at least; got {config.training.marked_share!r}."
+            )
         marked = data_lib.to_csr(taken, dataset.num_users)
     positives = data_lib.to_csr(dataset.known, dataset.num_users)
     graph = None

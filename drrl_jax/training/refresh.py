@@ -53,8 +53,13 @@ def refresh(
             where=objective.catalogue_mask(data, block_ids),
             init=per_user["temperature"][block_ids],
         )
+        # At radius 0 it is minus infinity: far below all scores the dual is their mean
+        # as nearly, and in float32 nearer.
+        deep = product.min(axis=-1) - 1e3 * (
+            product.max(axis=-1) - product.min(axis=-1)
+        )
         return {
-            "threshold": solution.threshold,
+            "threshold": jnp.maximum(solution.threshold, deep),
             "temperature": solution.temperature,
         }
 

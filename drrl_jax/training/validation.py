@@ -1,5 +1,7 @@
 """The checks of a configuration before anything runs."""
 
+import math
+
 from ml_collections import config_dict
 
 from drrl_jax import data, losses, models
@@ -116,6 +118,13 @@ def validate(config: config_dict.ConfigDict) -> None:
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"seed must lie in [0, 4294967296); got {config.seed!r}.")
     at_least("data.seed", config.data.seed, 0)
+    at_least("data.core", config.data.core, 0)
+    for field, value in (
+        ("data.min_rating", config.data.min_rating),
+        ("loss.threshold_init", loss.threshold_init),
+    ):
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{field} must be finite; got {value!r}.")
     reported = [f"{m}@{k}" for m in evaluation.metrics for k in evaluation.ks]
     choice("evaluation.monitor", evaluation.monitor, reported)
 
@@ -180,6 +189,11 @@ def _check_noise(config: config_dict.ConfigDict) -> None:
     ):
         if not 0 <= rate <= 1:
             raise ValueError(f"{field} must lie in [0, 1]; got {rate!r}.")
+    if training.marked_rate and not training.marked_share:
+        raise ValueError(
+            "training.marked_rate draws marked positives: training.marked_share must be"
+            " greater than 0; got 0."
+        )
     noisy = training.false_negative_rate or training.marked_rate
     if noisy and (num_negatives(config) is None or training.negative_alpha):
         raise ValueError(

@@ -131,6 +131,22 @@ def test_false_positives_of_a_nearly_full_row():
     assert np.bincount(noisy.train.users).tolist() == [10, 2]
 
 
+def test_false_positives_are_neither_past_nor_hidden():
+    pairs = data.Interactions([0] * 10, range(10))
+    past = data.Interactions([0] * 10, range(10, 20))
+    empty = pairs.select([])
+    long = data.Dataset("long", 1, 25, pairs, empty, empty, history=past)
+    noisy = data.add_false_positives(long, 1.0)
+    assert set(noisy.train.items[10:]) == {20, 21, 22, 23, 24}
+    known = data.load(num_users=200, num_items=100, num_interactions=4000)
+    noisy = data.add_false_positives(known, 0.2)
+    hidden, train = (
+        set(zip(part.users.tolist(), part.items.tolist()))
+        for part in (noisy.false_negatives, noisy.train)
+    )
+    assert hidden and not hidden & train and len(hidden) < len(known.false_negatives)
+
+
 def test_the_synthetic_set_is_pinned():
     dataset = data.synthetic()
     digest = hashlib.sha256()

@@ -68,6 +68,8 @@ MALFORMED = {
     b"1\t2\t5\t880\n1\t3\tnan\t880\n": r"f:2: expected a number as rating, got 'nan'",
     b"1\t2\t5.0\n1\t3\t3.4.5\n": r"f:2: expected a number as rating, got '3.4.5'",
     b"1\t2\t5\t880.5\n1\t3\t4\t881\n": r"f:1: expected a whole number as timest",
+    b"1\t2\t5\t99999999999999999999\n": r"f:1: expected a timestamp of at most 63",
+    b"1\t2\t1e39\n1\t3\t4\n": r"f:1: expected a rating that float32 holds, got '1e39'",
     b"customer,sku\n1,2\n1,3\n": r"f:1: expected a user and an item, or a header",
     b"# comment\n1 2\n2 3\n": r"f:1: expected a user and an item, or a header",
     b"1 2 3.4.5\n": r"f:1: expected an integer item id, got '3.4.5'",
@@ -104,6 +106,11 @@ def test_points_in_ids_are_text_in_both_parsers():
     bulk = parsing.parse(b"user,item,rating\n1.0,2.0,3\n", "f")
     lines = parsing.parse(b"user,item,rating\n1.0,2.0,-3\n", "f")
     assert bulk.users.tolist() == lines.users.tolist() == ["1.0"]
+
+
+def test_nanoseconds_keep_their_last_digit():
+    columns = parsing.parse(b"1\t2\t5\t1523456789123456789\n1\t3\t4\t1e9\n", "f")
+    assert columns.timestamps.tolist() == [1523456789123456789, 10**9]
 
 
 def test_ids_as_asked():

@@ -146,6 +146,33 @@ def test_a_test_part_of_one_line_a_user_has_the_columns_of_the_others(tmp_path):
     assert len(test) == 3 and test.ratings.tolist() == [5, 3, 4]
 
 
+@pytest.mark.parametrize(
+    "train", ["user item rating\n0 5 4\n0 6 3\n1 7 5\n", "0::5::4\n0::6::3\n1::7::5\n"]
+)
+@pytest.mark.parametrize("test", ["0 12 4\n1 11 5\n", "0 12\n0 11\n"])
+def test_parts_of_other_columns_are_refused(tmp_path, train, test):
+    """What looks like two items may be an item and its rating, or item and user."""
+    (tmp_path / "train.txt").write_text(train)
+    (tmp_path / "test.txt").write_text(test)
+    with pytest.raises(ValueError, match="expected parts of one format; got train '"):
+        data.read(tmp_path)
+
+
+@pytest.mark.parametrize("stamps", [[0.9, 0.1], [np.nan, 1], [1e30, 1], [2**63, 1]])
+def test_timestamps_that_a_cast_would_change_are_refused(stamps):
+    with pytest.raises(ValueError, match="timestamps must be integers in"):
+        data.Interactions([0, 0], [1, 2], timestamps=np.array(stamps))
+
+
+def test_rows_and_items_are_what_they_say():
+    pairs = data.Interactions([0, 0], [1, 2])
+    with pytest.raises(ValueError, match="rows must be integers in .* got 0.9 to 0.9"):
+        pairs.select([0.9])
+    with pytest.raises(ValueError, match="items must be integers"):
+        data.Interactions([1], None)
+    assert len(pairs.select([])) == 0 and pairs.select([-1]).items.tolist() == [2]
+
+
 @pytest.mark.parametrize("items", [[5, 2**32 + 5], [1.5, 2.0], [-1, 2]])
 def test_ids_that_a_cast_would_change_are_refused(items):
     with pytest.raises(

@@ -92,6 +92,14 @@ def test_shares_are_checked(pairs):
         splits.split_temporal(data.Interactions([0], [1]))
 
 
+@pytest.mark.parametrize("n", range(8))
+def test_no_row_is_in_two_parts_of_time(n):
+    """Also where both shares round up."""
+    row = data.Interactions([0] * n, range(n), timestamps=range(n))
+    parts = splits.split_temporal(row, train=0.5, test=0.5)
+    assert np.concatenate([part.items for part in parts]).tolist() == [*range(n)]
+
+
 @pytest.mark.parametrize("by", ["count", "time"])
 def test_windows_slide(pairs, by):
     windows = data.prequential_windows(pairs, 4, by=by)

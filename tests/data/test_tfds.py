@@ -59,6 +59,25 @@ def test_movielens_from_a_zip_put_there_by_hand(tmp_path, monkeypatch):
     assert dataset.name == "movielens-1m"
 
 
+def test_options_of_files_and_of_downloads(tmp_path):
+    with pytest.raises(
+        ValueError, match="format and ids are of local files; .*'table'"
+    ):
+        data.load("tfds", "movielens/100k", split="random", format="table")
+    (tmp_path / "pairs.txt").write_text("0 1\n0 2\n1 1\n1 2\n")
+    options = {"split": "random", "manual_dir": tmp_path}
+    with pytest.raises(ValueError, match="manual_dir is of downloads"):
+        data.load("tfds", tmp_path / "pairs.txt", **options)
+
+
+def test_home_is_spelled_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("drrl_jax.data.tfds.URL", "http://127.0.0.1:9/ml-{}.zip")
+    options = {"split": "random", "data_dir": "~/store", "manual_dir": "~/zips"}
+    with pytest.raises(ConnectionError, match=f"put the file at {tmp_path}/zips/ml-"):
+        data.load("tfds", "movielens/100k", **options)
+
+
 def test_no_internet_is_one_sentence_in_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr("drrl_jax.data.tfds.URL", "http://127.0.0.1:9/ml-{}.zip")
     with pytest.raises(ConnectionError, match=r"put the file at .*ml-100k\.zip, or ch"):

@@ -79,6 +79,12 @@ def test_groups_are_of_equal_size_and_ordered_by_activity():
         assert degrees[groups == group].max() <= degrees[groups == group + 1].min()
 
 
+@pytest.mark.parametrize("count", [0, 2.5, 81])
+def test_as_many_groups_as_have_users(count):
+    with pytest.raises(ValueError, match=r"groups in \[1, 80\]; got"):
+        bilevel.activity_groups(parts_of(), count)
+
+
 @pytest.mark.parametrize(
     "groups",
     [np.zeros(2, np.int32), np.full(80, -1), np.zeros(80), np.zeros((80, 1), int)],
@@ -102,6 +108,8 @@ def test_groups_are_one_whole_number_a_user(groups):
         ({"training__optimiser": "sparse_adam"}, {}, "dense updates; got .*sparse_ada"),
         ({}, {"start": 1.0}, "start must be an order from 1.007 to 149.4; got 1.0"),
         ({}, {"start": 1e3}, "start must be an order from 1.007 to 149.4; got 1000"),
+        ({}, {"rate": -1.0}, "rate must be at least 0 and finite; got -1"),
+        ({}, {"rate": np.nan}, "rate must be at least 0 and finite; got nan"),
         ({}, {"inner_steps": 0}, "inner_steps must be at least 1"),
         ({}, {"inner_steps": 99}, "at most the steps of an epoch, .*; got 99"),
         ({"loss__name": "drrl", "loss__weight": 3.0}, {}, "got loss.weight=3.0"),

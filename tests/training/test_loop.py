@@ -149,6 +149,18 @@ def test_user_thresholds_solve_the_catalogue():
     np.testing.assert_allclose(fresh["temperature"], exact.temperature, atol=1e-4)
 
 
+def test_user_thresholds_at_radius_0_give_the_mean():
+    """Theirs is minus infinity, where float32 would lose the scores."""
+    modes = {"loss__threshold_mode": "user", "loss__radius": 0.0}
+    parts = training.build(tiny_config(loss__name="drrl", **modes), tiny_dataset())
+    state = parts.init()
+    fresh = refresh(parts.objective, state.params, state.per_user, parts.data)
+    users, items = parts.objective.embeddings(state.params, parts.data)
+    scores = users @ items.T
+    found = dro.dual(scores, fresh["threshold"], gamma=1.5, weight=1.0)
+    np.testing.assert_allclose(found, scores.mean(axis=1), atol=2e-3)
+
+
 def test_quantiles_of_a_model_that_scores_pairs_are_of_its_own_scores():
     config = tiny_config(
         model__name="ncf", model__scoring="neumf", loss__name="sl_at_k", loss__top_k=5

@@ -51,6 +51,14 @@ def test_marked_positives_are_negatives_at_the_rate_that_was_asked_for(rate):
     assert not others & pairs_of(kept.users, kept.items), "no other positive comes"
 
 
+def test_a_share_that_marks_nothing_is_refused():
+    changes = {"training__marked_rate": 0.5, "training__marked_share": 1e-5}
+    with pytest.raises(ValueError, match="marked_share must mark one of the"):
+        training.build(tiny_config(**changes), tiny_dataset())
+    with pytest.raises(ValueError, match="marked_share must be greater than 0; got 0"):
+        training.validate(tiny_config(**changes | {"training__marked_share": 0.0}))
+
+
 def test_without_a_rate_nothing_is_marked():
     parts = training.build(tiny_config(), tiny_dataset())
     assert parts.data.marked is None
