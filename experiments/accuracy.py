@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments import cli
 from experiments import study as study_lib
-from experiments.methods import HELD, METHODS
+from experiments.methods import HELD, METHODS, NOISY
 from experiments.study import Row, Study
 
 BASELINE = "softmax"
@@ -43,7 +43,7 @@ def run(
       seeds: runs of each chosen setting.
       budget: settings tried for each method, at most 6.
       tune_epochs: epochs while tuning; 0: all.
-      methods: keys of ``METHODS`` or of ``HELD``, or of the tables in ``settings``.
+      methods: keys of ``METHODS``, ``HELD`` or ``NOISY``, or of the tables in ``settings``.
       settings: tables (.csv) whose methods are not tuned again.
       baseline: the method that the others are tested against; without the default
         among them, it makes a table without tests.
@@ -53,7 +53,7 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
-    grids = {**METHODS, **HELD}
+    grids = {**METHODS, **HELD, **NOISY}
     cli.check_names("methods", methods, {**grids, **known})
     if baseline not in methods and baseline != BASELINE:
         raise ValueError(

@@ -100,6 +100,34 @@ HELD = {
     for name in ("sl at k", "drrl at k")
 }
 
+# Where many negatives are false, higher temperatures serve than on clean data.
+NOISY = {
+    "sl at k (noise)": [
+        {
+            "loss.name": "sl_at_k",
+            "loss.refresh_every": 5.0,
+            "loss.weight_temperature": weight_temperature,
+            "loss.temperature": temperature,
+        }
+        for weight_temperature, temperature in (
+            (4.0, 0.4), (4.0, 0.5), (4.0, 0.6), (4.0, 0.3), (6.0, 0.5), (2.5, 0.3),
+        )
+    ],
+    "drrl at k (noise)": [
+        {
+            "loss.name": "drrl_at_k",
+            "loss.refresh_every": 5.0,
+            "loss.gamma": gamma,
+            "loss.weight_temperature": weight_temperature,
+            "loss.temperature": temperature,
+        }
+        for gamma, weight_temperature, temperature in (
+            (1.25, 4.0, 0.4), (1.25, 4.0, 0.5), (1.5, 4.0, 0.5),
+            (1.25, 4.0, 0.3), (1.5, 6.0, 0.6), (1.25, 2.5, 0.3),
+        )
+    ],
+}  # fmt: skip
+
 # What a study runs that tunes nothing: the likeliest setting of each.
 DEFAULTS: dict[str, dict[str, Any]] = {
     name: settings[0] for name, settings in METHODS.items()

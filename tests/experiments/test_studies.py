@@ -158,7 +158,12 @@ def test_every_method_has_six_valid_settings(study):
         importlib.import_module(f"experiments.{name}")
         for name in ("bilateral", "methods")
     )
-    for grids in (bilateral.METHODS, methods.METHODS, methods.HELD):
+    for grids in (
+        bilateral.METHODS,
+        methods.METHODS,
+        methods.HELD,
+        methods.NOISY,
+    ):
         for settings in grids.values():
             assert len(settings) == 6
             assert all(settings.count(changes) == 1 for changes in settings)
