@@ -100,8 +100,14 @@ HELD = {
     for name in ("sl at k", "drrl at k")
 }
 
-# Where many negatives are false, higher temperatures serve than on clean data.
-NOISY = {
+# Where many negatives are false, higher temperatures and margins serve than on clean data.
+NOISY: dict[str, list[dict[str, Any]]] = {
+    "ccl (noise)": [
+        {"loss.name": "ccl", "loss.margin": margin, "loss.negative_weight": weight}
+        for margin, weight in (
+            (0.7, 5.0), (0.8, 5.0), (0.6, 8.0), (0.7, 8.0), (0.6, 3.0), (0.8, 12.0),
+        )
+    ],
     "sl at k (noise)": [
         {
             "loss.name": "sl_at_k",
