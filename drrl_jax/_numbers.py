@@ -75,8 +75,12 @@ def check_scores(name: str, scores: object) -> None:
         raise ValueError(f"{name} must be an array of real numbers; got {got}.")
 
 
-def check_whole(name: str, values: np.ndarray, low: int, high: int) -> None:
+def check_whole(
+    name: str, values: np.ndarray, low: int, high: int, must: str = "be integers"
+) -> None:
     """Refuses what a cast to integers in ``[low, high)`` would change.
+
+    ``must`` is how the sentence says so.
 
     Example:
       >>> check_whole("items", np.array([0.0, 1.5]), 0, 2**31)
@@ -90,11 +94,11 @@ def check_whole(name: str, values: np.ndarray, low: int, high: int) -> None:
     whole = kind in "iu" or (kind == "f" and not np.any(values % 1))  # NaN has a rest
     if not whole or values.min() < low or values.max() >= high:
         got = f"{values.min()} to {values.max()}" if kind in "iuf" else values.dtype
-        raise ValueError(f"{name} must be integers in [{low}, {high}); got {got}.")
+        raise ValueError(f"{name} must {must} in [{low}, {high}); got {got}.")
 
 
 def check_ids(name: str, ids: np.ndarray, size: int) -> None:
-    """Refuses ids outside ``[0, size)``.
+    """Refuses ids that are no whole numbers or outside ``[0, size)``.
 
     Example:
       >>> check_ids("items", np.array([1, 5]), 3)
@@ -102,10 +106,7 @@ def check_ids(name: str, ids: np.ndarray, size: int) -> None:
       ...
       ValueError: items must lie in [0, 3); got 1 to 5.
     """
-    if ids.size and not 0 <= ids.min() <= ids.max() < size:
-        raise ValueError(
-            f"{name} must lie in [0, {size}); got {ids.min()} to {ids.max()}."
-        )
+    check_whole(name, ids, 0, size, "lie" if ids.dtype.kind in "iu" else "be integers")
 
 
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

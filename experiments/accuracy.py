@@ -5,10 +5,9 @@
 
 Each method has the same number of settings (``experiments/methods.py``). The best by
 validation on seed 0 is then run on every seed; ``accuracy_tuning.csv`` has what was
-tried. Tests compare each method with
-``--baseline``, paired by user, Holm-corrected. ``--settings`` names tables of earlier
-runs: their methods run at the settings chosen there, on more seeds, say, and are not
-tuned again.
+tried. Tests compare each method with ``--baseline``, paired by user, Holm-corrected.
+``--settings`` names tables of earlier runs: their methods run at the settings chosen
+there, on more seeds, say, and are not tuned again.
 Interrupted, the same command goes on where it was.
 """
 

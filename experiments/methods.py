@@ -5,6 +5,17 @@ from typing import Any
 from experiments.study import grid
 
 _DRRL = {"loss__name": ("drrl",)}
+_SL_AT_K = {"loss.name": "sl_at_k", "loss.refresh_every": 5.0}
+_DRRL_AT_K = {"loss.name": "drrl_at_k", "loss.refresh_every": 5.0}
+
+
+def _rows(
+    fixed: dict[str, Any], fields: tuple[str, ...], *rows: tuple[float, ...]
+) -> list[dict[str, Any]]:
+    """A setting a row, where ``grid`` would be too many: values of the loss's fields."""
+    names = [f"loss.{field}" for field in fields]
+    return [{**fixed, **dict(zip(names, row, strict=True))} for row in rows]
+
 
 # Six settings each, the likelier ones first: a smaller budget takes the head.
 METHODS: dict[str, list[dict[str, Any]]] = {
@@ -77,19 +88,12 @@ METHODS: dict[str, list[dict[str, Any]]] = {
         loss__weight_temperature=(1.0, 1.5, 4.0),
         loss__temperature=(0.2, 0.15),
     ),
-    "drrl at k": [
-        {
-            "loss.name": "drrl_at_k",
-            "loss.refresh_every": 5.0,
-            "loss.gamma": gamma,
-            "loss.temperature": temperature,
-            "loss.weight_temperature": weight_temperature,
-        }
-        for gamma, temperature, weight_temperature in (
-            (1.5, 0.3, 2.0), (1.25, 0.25, 2.0), (1.25, 0.2, 2.0),
-            (1.25, 0.25, 4.0), (1.25, 0.15, 2.0), (1.1, 0.15, 4.0),
-        )
-    ],
+    "drrl at k": _rows(
+        _DRRL_AT_K,
+        ("gamma", "temperature", "weight_temperature"),
+        (1.5, 0.3, 2.0), (1.25, 0.25, 2.0), (1.25, 0.2, 2.0),
+        (1.25, 0.25, 4.0), (1.25, 0.15, 2.0), (1.1, 0.15, 4.0),
+    ),
 }  # fmt: skip
 
 # The losses at K with the level that log N sets held at that of 64 negatives: for other
@@ -102,36 +106,22 @@ HELD = {
 
 # Where many negatives are false, higher temperatures and margins serve than on clean data.
 NOISY: dict[str, list[dict[str, Any]]] = {
-    "ccl (noise)": [
-        {"loss.name": "ccl", "loss.margin": margin, "loss.negative_weight": weight}
-        for margin, weight in (
-            (0.7, 5.0), (0.8, 5.0), (0.6, 8.0), (0.7, 8.0), (0.6, 3.0), (0.8, 12.0),
-        )
-    ],
-    "sl at k (noise)": [
-        {
-            "loss.name": "sl_at_k",
-            "loss.refresh_every": 5.0,
-            "loss.weight_temperature": weight_temperature,
-            "loss.temperature": temperature,
-        }
-        for weight_temperature, temperature in (
-            (4.0, 0.4), (4.0, 0.5), (4.0, 0.6), (4.0, 0.3), (6.0, 0.5), (2.5, 0.3),
-        )
-    ],
-    "drrl at k (noise)": [
-        {
-            "loss.name": "drrl_at_k",
-            "loss.refresh_every": 5.0,
-            "loss.gamma": gamma,
-            "loss.weight_temperature": weight_temperature,
-            "loss.temperature": temperature,
-        }
-        for gamma, weight_temperature, temperature in (
-            (1.25, 4.0, 0.4), (1.25, 4.0, 0.5), (1.5, 4.0, 0.5),
-            (1.25, 4.0, 0.3), (1.5, 6.0, 0.6), (1.25, 2.5, 0.3),
-        )
-    ],
+    "ccl (noise)": _rows(
+        {"loss.name": "ccl"},
+        ("margin", "negative_weight"),
+        (0.7, 5.0), (0.8, 5.0), (0.6, 8.0), (0.7, 8.0), (0.6, 3.0), (0.8, 12.0),
+    ),
+    "sl at k (noise)": _rows(
+        _SL_AT_K,
+        ("weight_temperature", "temperature"),
+        (4.0, 0.4), (4.0, 0.5), (4.0, 0.6), (4.0, 0.3), (6.0, 0.5), (2.5, 0.3),
+    ),
+    "drrl at k (noise)": _rows(
+        _DRRL_AT_K,
+        ("gamma", "temperature", "weight_temperature"),
+        (1.25, 0.4, 4.0), (1.25, 0.5, 4.0), (1.5, 0.5, 4.0),
+        (1.25, 0.3, 4.0), (1.5, 0.6, 6.0), (1.25, 0.3, 2.5),
+    ),
 }  # fmt: skip
 
 # What a study runs that tunes nothing: the likeliest setting of each.

@@ -5,7 +5,7 @@ python docs/images/gain_by_dataset.py
 
 import csv
 import pathlib
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -49,10 +49,10 @@ def main() -> None:
     figure = Figure(figsize=(12, 2.9), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    places = [ChainMap(*map(gains, tables)) for tables in TABLES.values()]
     for number, (method, label) in enumerate(METHODS.items()):
-        for place, tables in enumerate(TABLES.values()):
-            every = [gains(table) for table in tables]
-            found = next((runs[method] for runs in every if method in runs), None)
+        for place, runs in enumerate(places):
+            found = runs.get(method)
             if found is None:
                 continue
             at = place + 0.27 * (number - 1)

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax._names import check_choice
-from drrl_jax._numbers import check_ids, check_whole
+from drrl_jax._numbers import check_ids
 from drrl_jax.products import product
 
 Method = Literal["auto", "gather", "dense"]
@@ -103,9 +103,7 @@ def make_graph(
       >>> graph.item_scale[:, 0].round(3).tolist()
       [1.0, 0.7070000171661377, 0.0]
     """
-    for name, ids in (("users", users), ("items", items)):
-        check_whole(name, np.asarray(ids), 0, 2**31)
-    users, items = np.asarray(users, np.int64), np.asarray(items, np.int64)
+    users, items = np.asarray(users), np.asarray(items)
     if users.ndim != 1 or users.shape != items.shape:
         raise ValueError(
             "users and items must be vectors of one length; got "
@@ -115,6 +113,7 @@ def make_graph(
     check_ids("items", items, num_items)
     if width is not None and width < 2:
         raise ValueError(f"width must be at least 2; got {width}.")
+    users, items = users.astype(np.int64), items.astype(np.int64)
     users, items = np.divmod(np.unique(users * num_items + items), num_items)
     check_choice("method", method, ("auto", "gather", "dense"))
     if method == "auto":

@@ -55,9 +55,8 @@ def refresh(
         )
         # At radius 0 it is minus infinity: far below all scores the dual is their mean
         # as nearly, and in float32 nearer.
-        deep = product.min(axis=-1) - 1e3 * (
-            product.max(axis=-1) - product.min(axis=-1)
-        )
+        least = product.min(axis=-1)
+        deep = least - 1e3 * (product.max(axis=-1) - least)
         return {
             "threshold": jnp.maximum(solution.threshold, deep),
             "temperature": solution.temperature,

@@ -194,4 +194,8 @@ def test_item_scores_are_one_an_item_and_counts_of_items_that_are():
         evaluation.evaluate_item_scores(jnp.ones((3, 3)), plan)
     with pytest.raises(ValueError, match=r"items must lie in \[0, 3\); got 5 to 5"):
         evaluation.popularity_scores(np.array([5]), 3)
+    with pytest.raises(
+        ValueError, match=r"items must be integers in .* got 0.9 to 0.9"
+    ):
+        evaluation.popularity_scores(np.array([0.9]), 3)
     assert evaluation.popularity_scores(np.array([]), 3).tolist() == [0, 0, 0]
