@@ -13,6 +13,7 @@ import numpy as np
 from drrl_jax import dro
 from drrl_jax.training.build import Parts
 from drrl_jax.training.config import defaults, has_budget, taken
+from drrl_jax.training.progress import finite_leaves
 from drrl_jax.training.state import TrainState
 from drrl_jax.training.validation import validate
 
@@ -171,11 +172,14 @@ def train_grid(
         states, losses = compiled(states, parts.data, seed, traced)
         history.append(np.asarray(losses).mean(axis=1))
         seconds.append(time.perf_counter() - start)
-    bad = [n for n in range(count) if not all(np.isfinite(h[n]) for h in history)]
-    if bad:
+    whole = np.isfinite(history).all(axis=0) & np.all(
+        jax.tree.leaves(jax.vmap(finite_leaves)(states.params)), axis=0
+    )
+    if not whole.all():
         warnings.warn(
-            f"the loss of setting {', '.join(map(str, bad))} is not finite; alone, a run"
-            " of it would have ended there.",
+            f"setting {', '.join(map(str, np.flatnonzero(~whole)))} left the finite"
+            " numbers (its loss or its parameters); alone, a run of it would have ended"
+            " there.",
             stacklevel=2,
         )
     return Grid(states, np.asarray(history, np.float32), np.asarray(seconds))

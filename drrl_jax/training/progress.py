@@ -97,7 +97,7 @@ def check_finite_parameters(
     Raises:
       NonFiniteLossError: names a leaf of ``params``, and what may help.
     """
-    for path, finite in jax.tree_util.tree_leaves_with_path(_finite(params)):
+    for path, finite in jax.tree_util.tree_leaves_with_path(finite_leaves(params)):
         if not finite:
             raise NonFiniteLossError(
                 f"The parameters {jax.tree_util.keystr(path)} left the finite numbers in"
@@ -106,7 +106,7 @@ def check_finite_parameters(
 
 
 @jax.jit
-def _finite(params: Any) -> Any:
+def finite_leaves(params: Any) -> Any:
     """Whether the squared norm of each leaf is a finite number."""
 
     def finite(leaf: jax.Array) -> jax.Array:

@@ -1,6 +1,9 @@
 """A grid of settings equals as many runs."""
 
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -81,6 +84,27 @@ def test_grid_equals_runs_of_as_many_configs(changes, overrides):
         got, want = grid.state(setting).params, state.params
         for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want)):
             np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+@pytest.mark.parametrize(("what", "value"), [("loss", jnp.nan), ("params", 1e20)])
+def test_grid_names_settings_that_left_the_numbers(what, value, side_by_side):
+    parts = training.build(tiny_config(training__epochs=1), tiny_dataset())
+    epoch = parts.epoch
+
+    def breaks(state, data, seed, changes):
+        state, losses = epoch(state, data, seed, changes)
+        bad = changes["temperature"] > 0.25
+        if what == "loss":
+            return state, jnp.where(bad, value, losses)
+        factor = jnp.where(bad, value, 1.0)
+        broken = jax.tree.map(lambda leaf: leaf * factor, state.params)
+        return state._replace(params=broken), losses
+
+    parts = dataclasses.replace(parts, epoch=breaks)
+    settings = {"temperature": [0.2, 0.3, 0.25, 0.4]}
+    with pytest.warns(UserWarning, match=r"setting 1, 3 left the finite numbers"):
+        training.train_grid(parts, settings, side_by_side=side_by_side)
 
 
 def test_grid_refuses_two_names_of_one_budget():
