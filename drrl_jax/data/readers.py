@@ -46,7 +46,8 @@ def read(
     """Read a file, or a directory with ``train``/``valid``/``test`` files or one file.
 
     Original ids are mapped to dense ids in ascending order over all parts, so files
-    whose ids are dense already keep them.
+    whose ids are dense already keep them. Who has no interaction in any part has no id:
+    the line of a user without items, in an adjacency file, is read as nothing.
 
     Args:
       path: a file of any format of ``drrl_jax.data.formats``, maybe ``.gz``, or a
