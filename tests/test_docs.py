@@ -36,3 +36,6 @@ def test_configuration_page_is_current():
     module = load_maker("make_configuration")
     written = (ROOT / "docs" / "configuration.md").read_text()
     assert written == module.page(), "run python docs/make_configuration.py"
+    assert all(f"| `{name}` |" in written for name in module.MEANINGS), (
+        "a field is gone"
+    )
