@@ -1,6 +1,7 @@
 """Writes the notebooks from their scripts; badge and first cell are the same in all.
 
-python docs/make_notebooks.py
+python docs/make_notebooks.py        # what they print and draw stays, while no code changes
+python docs/make_notebooks.py --run  # runs those that have lost it, some minutes
 
 A script of notebooks/ is edited by hand, but for the badge, the note on Colab and the
 part of the first cell that installs the package: those are here, and so is the only
@@ -11,8 +12,12 @@ use of the project's address, the line ``Repository = https://github.com/…`` u
 import configparser
 import pathlib
 import re
+import sys
 
 import jupytext
+import nbclient
+import nbformat
+import tqdm
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -73,17 +78,67 @@ def script(name: str, text: str, repository: str) -> str:
     )
 
 
-def pages(path: pathlib.Path) -> tuple[str, str]:
-    """What the script and the notebook should be."""
+def pages(path: pathlib.Path) -> tuple[str, nbformat.NotebookNode]:
+    """What the script and the notebook, without outputs, should be."""
     text = script(path.stem, path.read_text(), repository())
     notebook = jupytext.reads(text, fmt="py:percent")
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # random ones would change at every writing
-    return text, jupytext.writes(notebook, fmt="ipynb") + "\n"
+    return text, notebook
+
+
+def code(notebook: nbformat.NotebookNode) -> list[str]:
+    """What its outputs follow from."""
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def has_run(notebook: nbformat.NotebookNode) -> bool:
+    return any(cell.get("outputs") for cell in notebook.cells)
+
+
+def keep_outputs(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode) -> None:
+    """Takes over what the same code gave when it ran."""
+    if code(notebook) == code(old):
+        ran = iter(cell for cell in old.cells if cell.cell_type == "code")
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                before = next(ran)
+                cell.outputs = before.outputs
+                cell.execution_count = before.execution_count
+
+
+def run(notebook: nbformat.NotebookNode) -> None:
+    """Executes the notebook; pictures and text stay in it, the machine's traces do not."""
+    nbclient.NotebookClient(
+        notebook,
+        timeout=1800,
+        record_timing=False,
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+    ).execute()
+    for name in ("language_info", "widgets"):
+        notebook.metadata.pop(name, None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = list(filter(_lasts, cell.outputs))
+
+
+def _lasts(output: nbformat.NotebookNode) -> bool:
+    """Not progress bars and warnings, which are of one run, nor live sliders."""
+    live = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    return output.get("name") != "stderr" and not live
+
+
+def main(arguments: list[str]) -> None:
+    for path in tqdm.tqdm(sorted(NOTEBOOKS.glob("*.py")), disable=not arguments):
+        text, notebook = pages(path)
+        target = path.with_suffix(".ipynb")
+        if target.exists():
+            keep_outputs(notebook, nbformat.read(target, as_version=4))
+        if "--run" in arguments and not has_run(notebook):
+            run(notebook)
+        path.write_text(text)
+        target.write_text(jupytext.writes(notebook, fmt="ipynb") + "\n")
 
 
 if __name__ == "__main__":
-    for path in sorted(NOTEBOOKS.glob("*.py")):
-        text, notebook = pages(path)
-        path.write_text(text)
-        path.with_suffix(".ipynb").write_text(notebook)
+    main(sys.argv[1:])

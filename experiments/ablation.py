@@ -58,7 +58,14 @@ def run(
     seeds: int = 2,
     methods: tuple[str, ...] = tuple(METHODS),
 ) -> str:
-    """Every combination, with tests against SL."""
+    """Every combination, with tests against SL.
+
+    Args:
+      study: the base config and its data.
+      out: folder of the results.
+      seeds: runs of each combination.
+      methods: keys of ``METHODS``.
+    """
     cli.check_names("methods", methods, METHODS)
     settings = [({"method": name}, METHODS[name]) for name in methods]
     rows = cli.run_points(study, settings, seeds)

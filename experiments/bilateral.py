@@ -121,7 +121,8 @@ def run(
         ]
         of_rate: dict[str, Any] = {}
         if float(rate):
-            noisy = data.add_false_positives(study.dataset, float(rate))
+            seed = study.config.data.seed
+            noisy = data.add_false_positives(study.dataset, float(rate), seed=seed)
             of_rate = {"dataset": noisy, "dataset_key": f"false positives {rate}"}
         rows += cli.run_points(study, settings, seeds, **of_rate)
     by = ["false positives", "method"]

@@ -14,8 +14,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from absl import flags
+from ml_collections import config_dict
 
-from drrl_jax import evaluation, training
+from drrl_jax import data, evaluation, training
 from experiments import front
 from experiments import study as study_lib
 from experiments.study import Row, Study
@@ -23,8 +24,21 @@ from experiments.study import Row, Study
 Run = Callable[..., str]
 
 
-def main(run: Run) -> None:
-    """Runs a study from the command line."""
+def main(
+    run: Run,
+    *,
+    load: Callable[[config_dict.ConfigDict], data.Dataset] = training.load_dataset,
+    resume: str = "goes on where it was",
+    least_seeds: int = 1,
+) -> None:
+    """Runs a study from the command line.
+
+    Args:
+      run: the study.
+      load: its data, from the config.
+      resume: what the same command does after Ctrl-C.
+      least_seeds: the least that ``--seeds`` may be.
+    """
     name = command_name(run)
     config = front.define_config()
     workdir = _define("workdir", f"runs/{name}", "Folder of the study.")
@@ -38,17 +52,24 @@ def main(run: Run) -> None:
 
     def start() -> None:
         if "seeds" in options:
-            check_numbers("seeds", [str(options["seeds"].value)], 1)
+            seeds = [str(options["seeds"].value)]
+            check_numbers("seeds", seeds, least_seeds, whole=True)
         if config.value.seed:
-            raise ValueError(
-                "studies run seeds 0, 1, …, as many as --seeds says, whatever the config"
-                f" has; got --config.seed={config.value.seed}."
+            which = (
+                "0, 1, …, as many as --seeds says" if "seeds" in options else "--seed"
             )
-        study = Study(workdir.value, config.value, progress=progress.value)
+            raise ValueError(
+                f"studies run seeds {which}, whatever the config has; got"
+                f" --config.seed={config.value.seed}."
+            )
+        study = Study(
+            workdir.value, config.value, load(config.value), progress=progress.value
+        )
+        front.describe(study.dataset)
         folder = pathlib.Path(out.value or workdir.value)
         print(run(study, folder, **{key: h.value for key, h in options.items()}))
 
-    front.run(start, config, "goes on where it was")
+    front.run(start, config, resume)
 
 
 def command_name(run: Run) -> str:
@@ -74,7 +95,9 @@ def _help(run: Run, name: str) -> str:
     """What the docstring's ``Args`` say of a keyword argument."""
     text = inspect.getdoc(run) or ""
     found = re.search(rf"^  {name}: (.*(?:\n    .*)*)", text, re.MULTILINE)
-    return " ".join(found[1].split()) if found else "See the study's docstring."
+    if not found:
+        raise ValueError(f"{run.__module__}.run must describe {name} in its docstring.")
+    return " ".join(found[1].split())
 
 
 def check_names(
@@ -108,6 +131,8 @@ def check_numbers(
 ) -> None:
     """Raises ``ValueError`` for what is no number of a range, before anything is trained.
 
+    A number given twice is refused too: its runs would count as runs of other seeds.
+
     Args:
       flag: what the numbers are, such as ``gammas``.
       values: numbers as they were typed.
@@ -136,6 +161,8 @@ def check_numbers(
         raise ValueError(
             f"{flag} must be {kind} in {start}, {high:g}]; got {', '.join(values)}."
         )
+    if len({float(value) for value in values}) < len(values):
+        raise ValueError(f"{flag} must be named once; got {', '.join(values)}.")
 
 
 def chosen(

@@ -10,7 +10,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from drrl_jax import training
+from drrl_jax import data, training
 
 QUICKSTART = pathlib.Path(__file__).parent / "configs" / "quickstart.py"
 
@@ -60,6 +60,13 @@ def run(main: Callable[[], None], config: flags.FlagHolder, resume: str) -> None
     except KeyboardInterrupt:
         print(f"\nInterrupted. The same command {resume}.", file=sys.stderr)
         sys.exit(130)
+
+
+def describe(dataset: data.Dataset) -> None:
+    """Says on stderr what the data are and what was done to them."""
+    print(dataset, file=sys.stderr)
+    for line in (*dataset.report.notes, *map(str, dataset.report.findings)):
+        print(f"  {line}", file=sys.stderr)
 
 
 def sentence(error: BaseException) -> str:

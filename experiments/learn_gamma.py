@@ -20,7 +20,6 @@ every start; starts that do not meet say that the validation gradient hardly see
 """
 
 import json
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -67,10 +66,10 @@ def run(
       criterion: key of ``losses.LOSSES``; see ``bilevel.CRITERIA``.
     """
     cli.check_names("modes", modes, MODES)
-    if not all(1 < float(gamma) < math.inf for gamma in gammas):
-        raise ValueError(
-            f"gammas must be finite and greater than 1; got {', '.join(gammas)}."
-        )
+    cli.check_numbers("gammas", gammas, 1, 1e9, above=True)
+    if not gammas:
+        raise ValueError("gammas must hold an order to start from; got none.")
+    study.need_validation()
     cli.check_numbers("groups", groups, 1, study.dataset.num_users, whole=True)
     cli.check_numbers("temperature", [str(temperature)], 0, above=True)
     cli.check_numbers("radius", [str(radius)], 0)

@@ -42,14 +42,29 @@ def run(
     gammas: tuple[str, ...] = ("1", "1.25", "1.5", "2", "4", "inf"),
     radius: float = 1.0,
 ) -> str:
-    """Trains every method at every rate, and weighs the known false negatives."""
+    """Trains every method at every rate, and weighs the known false negatives.
+
+    Args:
+      study: the base config and its data.
+      out: folder of the results.
+      seeds: runs of each method at each rate.
+      false_negatives: shares of the negatives that are the user's positives.
+      marked: probabilities, above 0, that a negative is a positive that was marked.
+      false_positives: shares of random items added to a user's positives.
+      methods: keys of ``experiments.methods.METHODS``, or of the tables in ``settings``.
+      settings: tables (.csv) of tuned settings; empty: ``experiments.methods.DEFAULTS``.
+      gammas: orders whose weight on known false negatives is measured; empty: none.
+      radius: of those worst cases.
+    """
     for flag, rates in (
         ("false_negatives", false_negatives),
         ("marked", marked),
         ("false_positives", false_positives),
     ):
-        cli.check_numbers(flag, rates, 0, 1)
+        # Without marks nothing is taken out of training: no rate 0 of that study.
+        cli.check_numbers(flag, rates, 0, 1, above=flag == "marked")
     cli.check_numbers("gammas", gammas, 1)
+    cli.check_numbers("radius", [str(radius)], 0)
     monitor = study.config.evaluation.monitor
     chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
 
@@ -77,7 +92,8 @@ def run(
     for rate in marked:
         rows += points("marked positives", rate, "training.marked_rate")
     for rate in false_positives:
-        noisy = data.add_false_positives(study.dataset, float(rate))
+        seed = study.config.data.seed
+        noisy = data.add_false_positives(study.dataset, float(rate), seed=seed)
         name = "false positives"
         key = f"{name} {rate}"
         rows += points(name, rate, None, dataset=noisy, dataset_key=key)

@@ -160,6 +160,12 @@ def run(
             f"data.path must end in one of {', '.join(PUBLISHED)}, whose published"
             f" figures are known; got {study.config.data.path!r}."
         )
+    evaluation = study.config.evaluation
+    if 20 not in evaluation.ks or not {"recall", "ndcg"} <= set(evaluation.metrics):
+        raise ValueError(
+            "evaluation must hold recall and ndcg at 20, which are published; got"
+            f" {', '.join(evaluation.metrics)} at {', '.join(map(str, evaluation.ks))}."
+        )
     figures = PUBLISHED[name]
     cli.check_names("rows", rows, [":".join(row) for row in figures])
     wanted = [tuple(row.split(":")) for row in rows] or list(figures)

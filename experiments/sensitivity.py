@@ -108,6 +108,7 @@ def initialiser_changes(scheme: str) -> dict[str, Any]:
     name, *scale = scheme.split()
     changes: dict[str, Any] = {"model.initialiser": name}
     if scale:
+        cli.check_numbers(f"the scale of {name!r}", scale, 0)
         changes["model.init_scale"] = float(scale[0])
     return changes
 

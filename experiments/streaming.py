@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import config_dict
 
 from drrl_jax import data, evaluation, training
 from drrl_jax.data.cleaning import shared
@@ -127,6 +128,15 @@ def _table(
     )
 
 
+def load_stream(config: config_dict.ConfigDict) -> data.Dataset:
+    """All events: a random split's cleaning takes out what is unseen in its train."""
+    return training.load_dataset(
+        config,
+        cleaning=dict.fromkeys(("duplicates", "leaks"), config.data.cleaning)
+        | {"unseen": "keep"},
+    )
+
+
 def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
     """A data set for each window: the block, and what is new in the next one.
 
@@ -153,4 +163,4 @@ def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
 
 
 if __name__ == "__main__":
-    cli.main(run)
+    cli.main(run, load=load_stream, resume="starts again")

@@ -150,7 +150,12 @@ class Study:
         return np.load(self.workdir / "points" / f"{row['key']}.npz")[metric]
 
     def need_validation(self) -> None:
-        """Raises ``ValueError`` where there is nothing to choose settings by."""
+        """Raises ``ValueError`` where there is nothing to choose settings by.
+
+        That is data without a validation part, or runs without an epoch.
+        """
+        if not self.config.training.epochs:
+            raise ValueError("training.epochs must be at least 1 to choose by; got 0.")
         if not len(self.dataset.valid):
             raise ValueError(
                 f"{self.dataset.name} has no validation interactions to choose a setting"

@@ -93,6 +93,8 @@ def run(
     # At order 1 no threshold is finite, for the estimators to estimate.
     cli.check_numbers("gamma", [str(gamma)], 1, above=draws > 0)
     cli.check_numbers("radius", [str(radius)], 0)
+    cli.check_numbers("draws", [str(draws)], 0, whole=True)
+    cli.check_numbers("rows", [str(rows)], 1, whole=True)
     if draws:
         cli.check_numbers("sample_sizes", sample_sizes, 1, whole=True)
     most = study.dataset.num_items

@@ -54,6 +54,9 @@ def run(
       radius: their radius.
     """
     cli.check_names("methods", methods, METHODS)
+    cli.check_numbers("rounds", [str(rounds)], 1, whole=True)
+    cli.check_numbers("gamma", [str(gamma)], 1)
+    cli.check_numbers("radius", [str(radius)], 0)
     runs: dict[str, Any] = {}
     for name in methods:
         parts = training.build(study.configured(METHODS[name]), study.dataset)
@@ -129,4 +132,4 @@ def _solver_steps(parts, state, epoch: int, gamma: float, radius: float) -> Row:
 
 
 if __name__ == "__main__":
-    cli.main(run)
+    cli.main(run, least_seeds=0)

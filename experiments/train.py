@@ -38,7 +38,7 @@ def main() -> None:
     def load(config: config_dict.ConfigDict) -> data.Dataset:
         dataset = training.load_dataset(config)
         read.append(dataset.name)
-        _describe(dataset)
+        front.describe(dataset)
         return dataset
 
     results = training.run_with_baselines(
@@ -50,13 +50,6 @@ def main() -> None:
     print(
         f"\nWritten to {workdir}: results.json, metrics.jsonl, curve.png, tensorboard"
     )
-
-
-def _describe(dataset: data.Dataset) -> None:
-    """Says on stderr what the data are and what was done to them."""
-    print(dataset, file=sys.stderr)
-    for line in (*dataset.report.notes, *map(str, dataset.report.findings)):
-        print(f"  {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

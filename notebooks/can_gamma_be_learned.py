@@ -143,6 +143,8 @@ plt.show()
 assert np.isfinite(path[-1]).all()
 
 # %% [markdown]
-# Do the lines from different starts meet? Is the ranking better than that of the best
-# order on the grid? On a set this small the answer is a picture, not a result:
-# `python -m experiments.learn_gamma` asks with seeds, equal budgets and tests.
+# On a set this small the answer is a picture, not a result. `python -m
+# experiments.learn_gamma` asks with seeds, equal budgets and tests: on Amazon Beauty γ ends
+# at 1.04 to 1.07 at a fixed temperature and at 1.5 to 1.6 at a fixed radius, from both
+# starts, and models trained so lose 1 to 3 % of NDCG@20 to the better of two fixed orders.
+# So it can be learned, but it pays to choose it.

@@ -87,6 +87,32 @@ np.testing.assert_allclose(
 )
 
 # %% [markdown]
+# ## The paper's Algorithm 1: β descends to the worst case
+#
+# Algorithm 1 keeps a threshold β for each user and moves it by SGD beside the model. At the
+# best β its loss is the solved worst case plus a hinge on the positive, and SGD finds it.
+
+# %%
+gamma, radius = 2.0, 0.5
+weight = dro.weight_from_radius(radius, gamma)
+best = dro.worst_case(neg, gamma=gamma, radius=radius)
+hinge = jnp.maximum(1 - pos, 0)
+
+
+def algorithm_1(beta):
+    return losses.drrl_dual(
+        pos, neg, threshold=beta, gamma=gamma, weight=weight, reduce_fn=None
+    )
+
+
+np.testing.assert_allclose(algorithm_1(best.threshold), hinge + best.value, atol=1e-5)
+descent = jax.jit(jax.grad(lambda beta: algorithm_1(beta).sum()))
+beta = jnp.zeros(8)
+for _ in range(300):
+    beta -= 0.1 * descent(beta)
+np.testing.assert_allclose(beta, best.threshold, atol=1e-3)
+
+# %% [markdown]
 # ## The gradient is the worst case's weight
 
 # %%

@@ -1,6 +1,5 @@
 """What goes wrong in the first hour is answered in one sentence."""
 
-import json
 import pathlib
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from tests.conftest import user_environment
+from tests.forking import run_module
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -62,45 +62,20 @@ CASES = {
 }
 
 
-# Imports once (it takes seconds), then forks a child for each of {name: arguments}.
-FORKING = """
-import json, os, runpy, sys
-import drrl_jax, experiments.report_table, ml_collections.config_flags, yaml
-for name, arguments in json.load(sys.stdin).items():
-    child = os.fork()
-    if not child:
-        file = os.open(os.path.join(sys.argv[1], name), os.O_CREAT | os.O_WRONLY)
-        os.dup2(file, 2)
-        script = name.split(":")[0] if ":" in name else "train"
-        sys.argv = [script, *arguments]
-        runpy.run_module(f"experiments.{script}", run_name="__main__", alter_sys=True)
-    else:
-        print(name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-def test_one_sentence_each(tmp_path):
-    empty, binary, logs = (tmp_path / x for x in ("empty.csv", "binary.dat", "logs"))
+@pytest.mark.parametrize("name", CASES)
+def test_one_sentence_each(name, tmp_path):
+    empty, binary = tmp_path / "empty.csv", tmp_path / "binary.dat"
     empty.write_text("")
     binary.write_bytes(b"\x89PNG\r\n\x1a\n\x00")
-    logs.mkdir()
-    arguments = {
-        name: ["--noprogress", f"--workdir={tmp_path / 'run'}"]
-        + [part.format(empty=empty, binary=binary) for part in parts]
-        for name, (parts, _) in CASES.items()
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", FORKING, str(logs)], input=json.dumps(arguments),
-        cwd=ROOT, capture_output=True, text=True, timeout=600,
-        env=user_environment(),
-    )  # fmt: skip
-    codes = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
-    assert codes == dict.fromkeys(CASES, "1"), done.stdout + done.stderr
-    for name, (_, expected) in CASES.items():
-        text = (logs / name).read_text()
-        lines = [line for line in text.splitlines() if line.startswith("error: ")]
-        assert len(lines) == 1 and expected in lines[0], (name, text)
-        assert "Traceback" not in text, (name, text)
+    parts, expected = CASES[name]
+    arguments = ["--noprogress", f"--workdir={tmp_path / 'run'}"]
+    arguments += [part.format(empty=empty, binary=binary) for part in parts]
+    script = name.split(":")[0] if ":" in name else "train"
+    done = run_module(f"experiments.{script}", arguments, user_environment())
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and expected in lines[0], done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
 
 
 def test_cuda_missing(tmp_path):

@@ -20,8 +20,8 @@ ALLOWED = {
     "models": {"_names", "_numbers", "products", "rows"},
     "evaluation": {"_names", "_numbers", "data", "products"},
     "training": {
-        "_names", "dro", "losses", "products", "rows", "scores", "models", "data",
-        "evaluation",
+        "_names", "_numbers", "dro", "losses", "products", "rows", "scores", "models",
+        "data", "evaluation",
     },
 }  # fmt: skip
 

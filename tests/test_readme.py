@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.conftest import data_dir, user_environment
+from tests.forking import run_module
 from tests.test_docs import BUILD, load_maker
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -36,12 +37,15 @@ def run(command, tmp_path, extra=()):
         words = [w for w in words if not w.startswith("--workdir")]
         words += [f"--workdir={tmp_path / 'run'}", *extra]
     environment = user_environment()
-    if extra is TINY:  # the quickstart alone is compiled as a user's
+    if extra is TINY:  # the quickstart alone is started and compiled as a user's
         environment["XLA_FLAGS"] = os.environ["XLA_FLAGS"]
-    done = subprocess.run(
-        [sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True,
-        env=environment,
-    )  # fmt: skip
+        assert words[1] == "-m"
+        done = run_module(words[2], words[3:], environment)
+    else:
+        done = subprocess.run(
+            [sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True,
+            env=environment,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 

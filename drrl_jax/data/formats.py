@@ -10,6 +10,7 @@
 | ``movielens`` | ``user::item::rating::timestamp`` | integers or strings |
 """
 
+import csv
 import dataclasses
 import re
 
@@ -36,12 +37,18 @@ class Format:
       columns: the role of each column (``""`` to skip it); for ``adjacency`` the item
         column repeats.
       header: whether the first line names the columns.
+      left_out: names of the columns that play no role.
     """
 
     name: str
     separator: str | None
     columns: tuple[str, ...]
     header: bool = False
+    left_out: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """``ratings (user, item, rating)``, for the report of what was read."""
+        return f"{self.name} ({', '.join(column for column in self.columns if column)})"
 
     @property
     def example(self) -> str:
@@ -51,6 +58,40 @@ class Format:
         names = [column or "…" for column in self.columns]
         joint = {None: " ", "\t": "<tab>"}.get(self.separator, self.separator)
         return f"{str(joint).join(names)!r} ({len(names)} fields)"
+
+
+def cut(line: str, separator: str | None, *, strict: bool = False) -> list[str]:
+    """The fields of a line, without the blanks and the pair of quotes around them.
+
+    Between commas a field in double quotes may hold commas, and quotes written twice. A
+    quote that has no partner belongs to its field.
+
+    Args:
+      line: without its end.
+      separator: between columns; ``None`` is any run of blanks.
+      strict: whether double quotes between commas must open and close in the line.
+
+    Returns:
+      The fields.
+
+    Raises:
+      csv.Error: if ``strict``, for double quotes that do not.
+
+    Example:
+      >>> from drrl_jax.data.formats import cut
+      >>> cut('"Smith, Ann",154', ","), cut("Dogs'\t 'Cats'", "\t")
+      (['Smith, Ann', '154'], ["Dogs'", 'Cats'])
+    """
+    if separator == "," and '"' in line:
+        fields = next(csv.reader([line], skipinitialspace=True, strict=strict))
+    else:
+        fields = line.split(separator)
+    return [_unquoted(field.strip()) for field in fields]
+
+
+def _unquoted(field: str) -> str:
+    quoted = len(field) > 1 and field[0] == field[-1] and field[0] in "\"'"
+    return field[1:-1].strip() if quoted else field
 
 
 def detect(lines: list[str], where: str = "the file") -> Format:
@@ -81,10 +122,15 @@ def detect(lines: list[str], where: str = "the file") -> Format:
       ['pairs', 'adjacency', 'movielens']
     """
     first = lines[0]
+    if re.match(r'\s*(\{\s*["}]|\[\s*[\[{"])', first):
+        raise ValueError(
+            f"{where}:1: expected a user and an item in columns, got JSON in"
+            f" {first[:60]!r}."
+        )
     if "::" in first:
         return _positional("movielens", "::", first, where)
     separator = next((s for s in ("\t", ",") if s in first), None)
-    fields = [field.strip("\"' ") for field in first.split(separator)]
+    fields = cut(first, separator)
     if re.search(r":(token|float)", first):
         return _named("atomic", separator, [f.split(":")[0] for f in fields], where)
     if _is_header(fields):
@@ -122,19 +168,16 @@ def named_format(name: str, lines: list[str], where: str = "the file") -> Format
     if name == "pairs":
         return Format(name, separator, ("user", "item"))
     if name in ("atomic", "table"):
-        fields = [f.strip("\"' ").split(":")[0] for f in first.split(separator)]
+        fields = [field.split(":")[0] for field in cut(first, separator)]
         return _named(name, separator, fields, where)
     return _positional(name, separator, first, where)
 
 
 def _refuse_unknown_header(lines: list[str], separator: str | None, where: str) -> None:
     """Refuses a line of words above lines of numbers, which would become a user."""
-    words = [field.strip("\"' ") for field in lines[0].split(separator)]
-    below = [line.split(separator)[:2] for line in lines[1:]]
-    numbers = all(
-        len(pair) == 2 and all(field.strip("\"' ").isdigit() for field in pair)
-        for pair in below
-    )
+    words = cut(lines[0], separator)
+    below = [cut(line, separator)[:2] for line in lines[1:]]
+    numbers = all(len(pair) == 2 and all(map(str.isdigit, pair)) for pair in below)
     if below and numbers and not any(c.isdigit() for word in words for c in word):
         raise ValueError(
             f"{where}:1: expected a user and an item, or a header with columns such as"
@@ -150,7 +193,7 @@ def _refuse_lists(lines: list[str], separator: str, where: str) -> None:
     more kinds than a scale of ratings has, many of them in the second column too.
     """
     lines = [line.rstrip(f"{separator} ") for line in lines]
-    rows = [[f.strip("\"' ") for f in line.split(separator)] for line in lines]
+    rows = [cut(line, separator) for line in lines]
     again = len({row[0] for row in rows}) < len(rows)
     if again or len(rows) < 2 or max(map(len, rows)) < 3 or any("" in r for r in rows):
         return
@@ -197,11 +240,12 @@ def _named(name: str, separator: str | None, fields: list[str], where: str) -> F
             f"{where}:1: expected a header that names a user and an item column, "
             f"got {fields}."
         )
-    return Format(name, separator, tuple(columns), header=True)
+    left_out = tuple(f for f, column in zip(fields, columns) if not column)
+    return Format(name, separator, tuple(columns), True, left_out)
 
 
 def _positional(name: str, separator: str | None, first: str, where: str) -> Format:
-    count = len(first.split(separator))
+    count = len(cut(first, separator))
     if not 2 <= count <= 4:
         raise ValueError(
             f"{where}:1: expected 2 to 4 fields (user, item, rating, timestamp) or a "

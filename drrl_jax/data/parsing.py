@@ -1,12 +1,13 @@
 """From the text of a file to columns: in bulk where it is regular, else by line."""
 
+import csv
 import dataclasses
 import warnings
 
 import numpy as np
 
 from drrl_jax._names import check_choice
-from drrl_jax.data.formats import Format, detect, named_format
+from drrl_jax.data.formats import Format, cut, detect, named_format
 
 _DIGIT, _DOT, _BLANK, _NEWLINE = 1, 2, 3, 4
 _SAMPLE = 1000  # lines that the detection looks at
@@ -20,6 +21,7 @@ class Columns:
     items: np.ndarray
     ratings: np.ndarray | None = None
     timestamps: np.ndarray | None = None
+    layout: Format | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -66,7 +68,7 @@ def parse(
         columns = _parse_lines(_decode(text, where), layout, where, ids)
     if not len(columns):
         raise ValueError(f"{where}: expected interactions, got none after the header.")
-    return columns
+    return dataclasses.replace(columns, layout=layout)
 
 
 def layout_of(text: bytes, where: str) -> Format:
@@ -197,7 +199,13 @@ def _parse_lines(text: str, layout: Format, where: str, ids: str) -> Columns:
         if not seen_header:
             seen_header = True
             continue
-        fields = [field.strip(" \"'") for field in line.split(layout.separator)]
+        try:
+            fields = cut(line, layout.separator, strict=True)
+        except csv.Error:
+            raise ValueError(
+                f"{where}:{number}: expected double quotes that open and close around a"
+                f" field, got {line[:60]!r}."
+            ) from None
         lists = layout.name == "adjacency"
         if not all(fields) or (len(fields) != width and not lists):
             raise ValueError(

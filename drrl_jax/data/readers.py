@@ -16,7 +16,7 @@ PARTS = ("train", "valid", "test")
 _SUFFIXES = (".txt", ".tsv", ".csv", ".inter", ".dat", ".data")
 _NAMES = {
     "train": r"train|training",
-    "valid": r"valid|val|validation|dev",
+    "valid": r"valid|val|validate|validation|eval|dev",
     "test": r"test|testing",
 }
 _UNSPLIT = r".*\.inter|ratings\.(dat|csv)|u\.data|interactions\..*"
@@ -30,11 +30,13 @@ class Files:
       parts: ``{"train": …, "valid": …, "test": …}`` as given, or ``{"all": …}``.
       user_ids: original id of each dense user id, ascending.
       item_ids: original id of each dense item id, ascending.
+      found: how the files were read and what was left out, in words.
     """
 
     parts: dict[str, Interactions]
     user_ids: np.ndarray
     item_ids: np.ndarray
+    found: str = ""
 
 
 def read(
@@ -71,6 +73,8 @@ def read(
       ...     files = read(path)
       >>> files.parts["all"].items.tolist(), files.item_ids.tolist()
       ([1, 0], [10, 30])
+      >>> files.found
+      'read as movielens (user, item, rating, timestamp)'
     """
     found = find_parts(path)
     texts = {part: (read_bytes(file), str(file)) for part, file in found.items()}
@@ -86,7 +90,22 @@ def read(
         part: parse(*text, format=formats[part], ids=ids)
         for part, text in texts.items()
     }
-    return densify(columns)
+    others = {f.name for f in _candidates(path)} - {f.name for f in found.values()}
+    return dataclasses.replace(densify(columns), found=_told(columns, sorted(others)))
+
+
+def _told(columns: Mapping[str, Columns], others: list[str]) -> str:
+    """How the parts were read, which columns were not, and which files were not."""
+    by_part = {part: str(c.layout) for part, c in columns.items()}
+    if len(set(by_part.values())) == 1:
+        told = f"read as {next(iter(by_part.values()))}"
+    else:
+        told = ", ".join(f"{part} read as {name}" for part, name in by_part.items())
+    layouts = [c.layout for c in columns.values() if c.layout is not None]
+    unused = dict.fromkeys(name for layout in layouts for name in layout.left_out)
+    if unused:
+        told += f"; columns left out: {', '.join(unused)}"
+    return told + (f"; files left out: {', '.join(others)}" if others else "")
 
 
 def _check_alike(path: str | pathlib.Path, names: dict[str, str]) -> None:
@@ -161,7 +180,7 @@ def find_parts(path: str | pathlib.Path) -> dict[str, pathlib.Path]:
             f"expected a file or directory of interactions at {path}, got nothing there"
             f" (the nearest that exists is {_nearest(path)})."
         )
-    files = [f for f in sorted(path.iterdir()) if f.is_file() and _stem(f)]
+    files = _candidates(path)
     parts: dict[str, pathlib.Path] = {}
     for part, names in _NAMES.items():
         pattern = rf"(.*[._-])?({names})([._-].*)?"
@@ -214,6 +233,13 @@ def _rank(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         present[values] = True
         return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
     return np.unique(values, return_inverse=True)
+
+
+def _candidates(path: str | pathlib.Path) -> list[pathlib.Path]:
+    """The files of a folder that can be interactions; of a file none beside it."""
+    path = pathlib.Path(path).expanduser()
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    return [file for file in files if file.is_file() and _stem(file)]
 
 
 def _stem(file: pathlib.Path) -> str:

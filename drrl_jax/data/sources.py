@@ -114,6 +114,7 @@ def from_files(name: str, files: readers.Files) -> Raw:
         files.parts,
         files.user_ids,
         files.item_ids,
+        CleaningReport(notes=(files.found,) if files.found else ()),
     )
 
 

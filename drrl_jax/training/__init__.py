@@ -10,6 +10,7 @@ from drrl_jax.training.grid import Grid, train_grid
 from drrl_jax.training.loop import evaluate_state, fit, run
 from drrl_jax.training.objective import Batch, Objective, Scored
 from drrl_jax.training.progress import NonFiniteLossError
+from drrl_jax.training.recommend import recommend
 from drrl_jax.training.restore import load_best
 from drrl_jax.training.sampling import Sampling
 from drrl_jax.training.state import DeviceData, TrainState
@@ -47,6 +48,7 @@ __all__ = [
     "load_best",
     "load_dataset",
     "popularity",
+    "recommend",
     "run",
     "run_with_baselines",
     "train_grid",

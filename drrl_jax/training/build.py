@@ -50,14 +50,21 @@ class Parts:
         return init_state(self, self.config.seed if seed is None else seed)
 
 
-def load_dataset(config: config_dict.ConfigDict) -> data_lib.Dataset:
-    """Reads, cleans, splits and, for the noise study, corrupts the data."""
+def load_dataset(
+    config: config_dict.ConfigDict, *, cleaning: Mapping[str, str] | None = None
+) -> data_lib.Dataset:
+    """Reads, cleans, splits and, for the noise study, corrupts the data.
+
+    Args:
+      config: its ``data`` and ``evaluation.protocol`` are read.
+      cleaning: an action for each kind of dirt, in place of ``data.cleaning``.
+    """
     options = config.data
     dataset = data_lib.load(
         **source_arguments(options),
         split=options.split,
         seed=options.seed,
-        cleaning=options.cleaning,
+        cleaning=cleaning or options.cleaning,
         min_rating=options.min_rating,
         core=options.core,
         validation="benchmark" if config.evaluation.protocol == "benchmark" else "drrl",

@@ -28,7 +28,8 @@ def load_best(
     Returns:
       What ``build`` made of its config, and its state with the best parameters:
       ``parts.objective.embeddings(state.params, parts.data)`` are those of all users
-      and items, ready to be multiplied.
+      and items, and products of them the scores (but of NeuMF, which scores pairs by
+      itself); ``recommend`` takes both.
 
     Raises:
       ValueError: for a folder without a run, or other data than the run's.

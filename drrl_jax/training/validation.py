@@ -7,7 +7,7 @@ from ml_collections import config_dict
 from drrl_jax import data, losses, models
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
-from drrl_jax.evaluation.metrics import check_metrics
+from drrl_jax.evaluation.metrics import check_metrics, is_cut_off
 from drrl_jax.losses.psl import ACTIVATIONS
 from drrl_jax.training.config import (
     DRRL_MODES,
@@ -63,7 +63,7 @@ def validate(config: config_dict.ConfigDict) -> None:
                 f" takes {', '.join(sorted(model_options(config.model.name)))}."
                 f"{nearest(name, model_options(config.model.name))}"
             )
-    if config.model.hidden is not None and min(config.model.hidden, default=1) < 1:
+    if not all(map(is_cut_off, config.model.hidden or ())):
         raise ValueError(
             f"model.hidden must hold positive widths; got {tuple(config.model.hidden)}."
         )

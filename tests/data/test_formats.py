@@ -189,3 +189,31 @@ def test_lists_of_items_between_tabs_or_commas_are_no_ratings(mark):
         ValueError, match="f:2: expected 'user item item …', got 3 fields, 1 of"
     ):
         parsing.parse(b"1,2,3\n2,,3\n", "f", format="adjacency")
+
+
+def test_quoted_fields_hold_commas_and_pairs_of_quotes():
+    text = b'"Smith, Ann",154\n"Smith, Bob",160\n"say ""hi""",154\n'
+    columns = parsing.parse(text, "names.csv")
+    assert columns.users.tolist() == ["Smith, Ann", "Smith, Bob", 'say "hi"']
+    assert columns.items.tolist() == [154, 160, 154]
+    assert columns.ratings is None
+    header = b'"user_id","title","item_id"\n7,"Cats, the film",3\n8,Dogs,4\n'
+    columns = parsing.parse(header, "titles.csv")
+    assert columns.users.tolist() == [7, 8] and columns.items.tolist() == [3, 4]
+    assert columns.layout.left_out == ("title",)
+
+
+def test_a_quote_without_a_partner_belongs_to_its_id():
+    columns = parsing.parse(b"u\tDogs\nu\tDogs'\nv\t'Cats\nv\t'Cats'\n", "x.tsv")
+    assert columns.items.tolist() == ["Dogs", "Dogs'", "'Cats", "Cats"]
+
+
+def test_quotes_that_stay_open_are_refused():
+    with pytest.raises(ValueError, match=r"x.csv:2: expected double quotes that open"):
+        parsing.parse(b'"a, b",1\n"c, d,2\n', "x.csv")
+
+
+@pytest.mark.parametrize("line", ['{"item": 0, "user": 1}', "[[1, 2], [1, 3]]"])
+def test_json_is_refused(line):
+    with pytest.raises(ValueError, match=r"x:1: .* got JSON in"):
+        parsing.parse(f"{line}\n{line}\n".encode(), "x")

@@ -179,3 +179,25 @@ def test_ids_that_a_cast_would_change_are_refused(items):
         ValueError, match=r"items must be integers in \[0, 2147483648\)"
     ):
         data.Interactions([0, 1], items)
+
+
+def test_what_was_read_and_what_was_not_is_told(tmp_path):
+    (tmp_path / "train.csv").write_text("user_id,item_id,label\n1,2,0\n1,3,1\n2,3,1\n")
+    (tmp_path / "test.csv").write_text("user_id,item_id,label\n2,2,1\n")
+    (tmp_path / "items.csv").write_text("item_id,title\n2,a\n")
+    dataset = data.load("files", tmp_path)
+    assert dataset.report.notes[0] == (
+        "read as table (user, item); columns left out: label; files left out: items.csv"
+    )
+    (tmp_path / "validate.csv").write_text("user_id,item_id,label\n1,4,1\n")
+    (tmp_path / "test.csv").write_text("2 2\n")
+    with pytest.raises(ValueError, match="parts of one format"):
+        data.load("files", tmp_path)
+    (tmp_path / "items.csv").unlink()
+    for part in ("train", "test", "validate"):
+        (tmp_path / f"{part}.csv").write_text(
+            "1,4\n" if part == "validate" else "1,2\n"
+        )
+    files = data.read(tmp_path)
+    assert sorted(files.parts) == ["test", "train", "valid"]
+    assert files.found == "read as pairs (user, item)"

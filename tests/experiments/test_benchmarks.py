@@ -1,13 +1,12 @@
 """Every benchmark still runs: its smallest problem, in a process of its own."""
 
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from tests.experiments.modules import load
+from tests.forking import run_module
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = sorted(
@@ -19,13 +18,7 @@ NAMES = sorted(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_smoke(name):
-    done = subprocess.run(
-        [sys.executable, "-m", f"experiments.benchmarks.{name}", "--smoke"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run_module(f"experiments.benchmarks.{name}", ["--smoke"])
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()
 

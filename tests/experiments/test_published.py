@@ -58,6 +58,12 @@ def test_a_row_stands_beside_its_figure_and_is_kept(tmp_path):
         assert (tmp_path / "out" / f"published.{suffix}").stat().st_size > 0
 
 
+def test_figures_are_at_20(tmp_path):
+    config = tiny_config(data__source="files", data__path="data/gowalla")
+    with pytest.raises(ValueError, match="hold recall and ndcg at 20, .* at 5, 10"):
+        published.run(Study(tmp_path, config, tiny_dataset()), tmp_path)
+
+
 def test_unknown_rows_and_data_sets_are_one_sentence(tmp_path):
     for row in ("mf:sofmax", "mf", "lightgcn:llpauc"):
         with pytest.raises(

@@ -227,6 +227,23 @@ def test_accuracy_takes_chosen_settings_and_knows_its_methods(study, tmp_path):
         accuracy.run(study, tmp_path, methods=("ccl",), baseline="bpr", **tiny)
 
 
+def test_a_stream_holds_every_event(tmp_path):
+    from experiments import streaming
+
+    rows = [
+        f"{u},{i},5,{u + 7 * i}" for u in range(12) for i in range(9) if (u * i) % 3
+    ]
+    path = tmp_path / "ratings.csv"
+    path.write_text("\n".join([*rows, "1,99,5,70", rows[0]]) + "\n")
+    config = tiny_config(
+        data__source="files", data__path=str(path), data__split="random"
+    )
+    dataset = streaming.load_stream(config)
+    everything = data.concatenate(dataset.train, dataset.valid, dataset.test)
+    assert len(everything) == len(rows) + 1 and dataset.num_items == 7
+    assert len(dataset.report.findings) == 1  # the pair that is there twice
+
+
 def test_windows_of_a_stream_share_no_pair():
     """What was trained on before is neither trained, tested, drawn nor ranked again."""
     streaming = importlib.import_module("experiments.streaming")
@@ -283,7 +300,8 @@ def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
 @pytest.mark.parametrize(
     ("name", "flag", "given", "expected"),
     [
-        ("noise", "marked", ("0.1", "2"), r"numbers in \[0, 1\]; got 0.1, 2"),
+        ("noise", "marked", ("0.1", "2"), r"numbers in \(0, 1\]; got 0.1, 2"),
+        ("noise", "marked", ("0",), r"numbers in \(0, 1\]; got 0"),
         ("noise", "gammas", ("0.5",), r"numbers in \[1, inf\]; got 0.5"),
         ("bilateral", "false_positives", ("x",), r"numbers in \[0, 1\]; got x"),
         ("sensitivity", "temperatures", ("0",), r"numbers in \(0, inf\]; got 0"),
@@ -291,6 +309,11 @@ def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
         ("thresholds", "sizes", ("all", "0"), r"whole numbers in \[1, 100\]; got 0"),
         ("thresholds", "gamma", 1.0, r"numbers in \(1, inf\]; got 1.0"),
         ("thresholds", "radius", -1.0, r"numbers in \[0, inf\]; got -1.0"),
+        ("thresholds", "draws", -1, r"whole numbers in \[0, inf\]; got -1"),
+        ("thresholds", "rows", 0, r"whole numbers in \[1, inf\]; got 0"),
+        ("timing", "rounds", 0, r"whole numbers in \[1, inf\]; got 0"),
+        ("learn_gamma", "gammas", ("abc",), r"numbers in \(1, 1e\+09\]; got abc"),
+        ("sensitivity", "gammas", ("2", "1.5", "1.50"), "named once; got 2, 1.5, 1.50"),
         ("accuracy", "budget", 20, r"whole numbers in \[1, 6\]; got 20"),
         ("bilateral", "budget", -4, r"whole numbers in \[1, 6\]; got -4"),
         ("sensitivity", "initialisers", ("xaver",), "one of .* Did you mean 'xavier'"),
@@ -360,6 +383,13 @@ def test_no_epoch_to_tune_in_and_no_time_to_split_by(tmp_path, study, monkeypatc
     monkeypatch.setattr(training, "build", None)
     with pytest.raises(ValueError, match="training.epochs must be at least 1 to tune"):
         study.tune([{"training.epochs": 0}], {})
+    none = Study(tmp_path, tiny_config(training__epochs=0), study.dataset)
+    for name in ("search", "learn_gamma"):
+        module = importlib.import_module(f"experiments.{name}")
+        with pytest.raises(
+            ValueError, match="training.epochs must be at least 1 to cho"
+        ):
+            module.run(none, tmp_path)
     shift = importlib.import_module("experiments.shift")
 
     def load(config):
@@ -405,7 +435,16 @@ def test_flags_say_what_they_are():
 
     assert cli._help(accuracy.run, "seeds") == "runs of each chosen setting."
     assert cli._help(accuracy.run, "baseline").startswith("the method that the others")
-    assert cli._help(accuracy.run, "nothing") == "See the study's docstring."
+    with pytest.raises(ValueError, match="run must describe nothing in its docstring"):
+        cli._help(accuracy.run, "nothing")
+
+
+@pytest.mark.parametrize("name", [*TINY, "published"])
+def test_every_flag_of_a_study_is_described(name):
+    run = importlib.import_module(f"experiments.{name}").run
+    for key, parameter in inspect.signature(run).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            assert cli._help(run, key)
 
 
 @pytest.mark.parametrize(

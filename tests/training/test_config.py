@@ -78,6 +78,8 @@ def test_what_a_loss_would_refuse_while_it_is_traced(changes, sentence):
 
 def test_a_layer_without_units():
     config = tiny_config(model__name="ncf", model__hidden=(8, 0))
+    with pytest.raises(ValueError, match=r"must hold positive widths; got \('8',\)"):
+        training.validate(tiny_config(model__name="ncf", model__hidden=("8",)))
     with pytest.raises(ValueError, match=r"must hold positive widths; got \(8, 0\)"):
         training.validate(config)
 

@@ -1,18 +1,15 @@
 """A user whose positives cover the catalogue has no negatives, and harms nobody."""
 
 import os
-import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
 
 from drrl_jax import data, training
+from tests.forking import run_module
 from tests.training.helpers import tiny_config
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 USERS, ITEMS = 12, 15  # fewer items than ranks, too
 
 
@@ -73,13 +70,13 @@ def test_training_stays_finite_and_the_row_counts_nothing(folder, changes):
 
 
 def test_the_command_line_says_so_and_prints_its_table(folder, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.train", "--noprogress",
+    done = run_module(
+        "experiments.train",
+        ["--noprogress",
          f"--workdir={tmp_path}", "--config.data.source=files",
          f"--config.data.path={folder}", "--config.training.negatives=8",
          "--config.training.epochs=1", "--config.baselines=('popularity',)"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        {**os.environ, "JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "nan" not in done.stdout and "ndcg@20" in done.stdout

@@ -1,8 +1,6 @@
 """The data of a run from config fields: every option of every source, and errors."""
 
 import hashlib
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -11,7 +9,7 @@ from ml_collections import config_dict
 
 from drrl_jax import data, training
 from drrl_jax.data import movielens
-from tests.conftest import ROOT
+from tests.forking import run_module
 from tests.training.helpers import tiny_config
 
 
@@ -90,10 +88,9 @@ def test_every_option_is_a_flag(tmp_path):
         "data.ids": "string", "data.split": "random", "training.epochs": 1,
         "training.negatives": 4, "model.dim": 4, "baselines": "()",
     }  # fmt: skip
-    command = [sys.executable, "-m", "experiments.train", "--noprogress"]
-    command += [f"--config.{name}={value}" for name, value in flags.items()]
-    command += [f"--workdir={tmp_path / 'run'}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    arguments = [f"--config.{name}={value}" for name, value in flags.items()]
+    arguments += ["--noprogress", f"--workdir={tmp_path / 'run'}"]
+    done = run_module("experiments.train", arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "ndcg@20" in done.stdout
 
