@@ -59,6 +59,24 @@ def check_number(
         raise ValueError(f"{name} must be at most {most}; got {value}.")
 
 
+def wide(dtype: jnp.dtype) -> jnp.dtype:
+    """The type to compute in: float32 at least; no promotion, which may be strict."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
+
+
+def check_real(name: str, value: object) -> None:
+    """Refuses complex numbers, whose imaginary part a cast would cut.
+
+    Example:
+      >>> check_real("temperature", 0.2 + 1j)
+      Traceback (most recent call last):
+      ...
+      ValueError: temperature must be real; got complex64.
+    """
+    if isinstance(value, complex) or jnp.iscomplexobj(value):
+        raise ValueError(f"{name} must be real; got {jnp.result_type(value).name}.")
+
+
 def check_scores(name: str, scores: object) -> None:
     """Refuses what JAX would take apart, as lists, or cut, as imaginary parts.
 

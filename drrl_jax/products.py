@@ -18,7 +18,10 @@ _IN_FLIGHT = {"gpu": 1 << 26, "tpu": 1 << 25}
 
 def wide_type(*arrays: jax.Array) -> jnp.dtype:
     """The type that products are accumulated in: float32, of float64 inputs float64."""
-    return jnp.result_type(*arrays, jnp.float32)
+    own = jnp.result_type(*arrays)
+    if jnp.issubdtype(own, jnp.floating) and jnp.finfo(own).bits < 32:
+        return jnp.dtype(jnp.float32)  # without promotion, which may be strict
+    return jnp.result_type(own, jnp.float32)
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -74,7 +74,7 @@ def _ordered() -> bool:
 
 def _wide(dtype: jnp.dtype) -> jnp.dtype:
     """What rows are summed in: a sum of bfloat16 numbers would stop at 256 of them."""
-    return jnp.promote_types(dtype, jnp.float32) if dtype.itemsize < 4 else dtype
+    return jnp.dtype(jnp.float32) if dtype.itemsize < 4 else dtype
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from drrl_jax._numbers import broadcasts, check_scores
+from drrl_jax._numbers import broadcasts, check_real, check_scores, wide
 
 
 class Candidates(NamedTuple):
@@ -37,7 +37,7 @@ def output_dtype(values: ArrayLike) -> jnp.dtype:
 
 def working_dtype(values: ArrayLike) -> jnp.dtype:
     """The type to compute in: float32, or float64 for float64 values."""
-    return jnp.promote_types(output_dtype(values), jnp.float32)
+    return wide(output_dtype(values))
 
 
 def candidates(
@@ -68,6 +68,7 @@ def candidates(
     shape = jnp.shape(values)
     if not shape or not shape[-1]:
         raise ValueError(f"values must be [..., n] with n at least 1; got {shape}.")
+    check_real("probs", probs)
     for name, other in (("probs", probs), ("where", where)):
         if other is not None and not broadcasts(jnp.shape(other), shape):
             raise ValueError(
@@ -76,9 +77,10 @@ def candidates(
             )
     scores = jnp.asarray(values).astype(dtype)
     if probs is None and where is None:
-        used = jnp.ones(shape, bool)
-        base = jnp.full(shape, 1 / shape[-1], dtype)
-        some = jnp.ones(shape[:-1], bool)
+        # Like the scores, whose sharding they take with their shape.
+        used = jnp.ones_like(scores, bool)
+        base = jnp.full_like(scores, 1 / shape[-1])
+        some = jnp.ones_like(scores[..., 0], bool)
     else:
         base = jnp.ones((), dtype) if probs is None else jnp.asarray(probs, dtype)
         mask = True if where is None else jnp.asarray(where, bool)

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from drrl_jax.dro.candidates import rows
+from drrl_jax._numbers import check_scores, wide
+from drrl_jax.dro.candidates import output_dtype, rows
 from drrl_jax.dro.order import kappa_of
 
 
@@ -41,14 +42,18 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
       >>> [round(float(renyi_divergence(p, q, g)), 4) for g in (1, 2, jnp.inf)]
       [0.1438, 0.2877, 0.6931]
     """
-    given = jnp.result_type(float, p, q)
-    dtype = jnp.promote_types(given, jnp.float32)
+    for name, weights in (("p", p), ("q", q)):
+        check_scores(name, weights)
+    given = jnp.promote_types(output_dtype(p), output_dtype(q))
+    dtype = wide(given)
     try:
         p, q = jnp.broadcast_arrays(jnp.asarray(p, dtype), jnp.asarray(q, dtype))
     except ValueError as error:
         raise ValueError(
             f"p and q must broadcast; got p {jnp.shape(p)}, q {jnp.shape(q)}."
         ) from error
+    if not p.ndim:
+        raise ValueError("p or q must be [..., n]; got two numbers.")
     kappa = rows(kappa_of(gamma, dtype), "gamma", p.shape, dtype)
     held = p > 0
     both = held & (q > 0)

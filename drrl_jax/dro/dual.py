@@ -41,8 +41,8 @@ def dual(
     Args:
       values: scores f. [..., n]
       threshold: beta, one number or one a row. [...]
-      gamma: the order, in ``(1, inf]``; broadcasts over rows. A traced order of 1 has
-        the maximum for the norm.
+      gamma: the order, in ``(1, inf]``; broadcasts over rows. Orders below 1 + 1e-6,
+        where the threshold of a worst case is beyond -1e6 ranges, count as that.
       weight: c, at least 1; broadcasts over rows.
       epsilon: added to every element inside the norm; broadcasts over rows.
       probs: base weights q, normalised over the used entries; uniform if ``None``.

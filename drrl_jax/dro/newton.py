@@ -107,7 +107,7 @@ def solve(
         jnp.full_like(guess, high),
         ~active | skip,
         active & skip,
-        jnp.zeros(guess.shape, jnp.int32),
+        jnp.zeros_like(guess, jnp.int32),
         jnp.zeros((), jnp.int32),
     )
     at_once = 1

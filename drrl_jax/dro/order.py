@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from drrl_jax._numbers import check_number, is_number
+from drrl_jax._numbers import check_number, check_real, is_number
 
 # Longer products cost more than they save.
 MAX_WHOLE_POWER = 10
@@ -43,6 +43,7 @@ def kappa_of(gamma: ArrayLike, dtype: jnp.dtype) -> Array:
     if is_number(gamma):
         exact = 1.0 if math.isinf(gamma) else (float(gamma) - 1) / float(gamma)
         return jnp.asarray(exact, dtype)
+    check_real("gamma", gamma)
     order = jnp.asarray(gamma).astype(dtype)
     # A double where: inf / inf would put a NaN in the gradient of the other branch.
     finite = jnp.where(jnp.isinf(order), 2.0, order).astype(dtype)

@@ -136,18 +136,18 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
     state = _State(
         point=guess / jnp.where(active, row.kappa, 1),
         share=zeros,
-        jump=jnp.zeros(guess.shape, bool),
+        jump=jnp.zeros_like(guess, bool),
         low=zeros,
         high=jnp.full_like(guess, jnp.inf),
         low_share=zeros,
         high_share=zeros,
-        low_gap=jnp.expm1(row.kappa * (row.radius - row.largest)),
-        high_gap=jnp.expm1(row.kappa * row.radius),
+        low_gap=zeros + jnp.expm1(row.kappa * (row.radius - row.largest)),
+        high_gap=zeros + jnp.expm1(row.kappa * row.radius),
         above=zeros,
         below=jnp.full_like(guess, jnp.inf),
-        side=jnp.zeros(guess.shape, jnp.int32),
+        side=jnp.zeros_like(guess, jnp.int32),
         done=~active,
-        steps=jnp.zeros(guess.shape, jnp.int32),
+        steps=jnp.zeros_like(guess, jnp.int32),
         passes=jnp.zeros((), jnp.int32),
     )
     state = lax.while_loop(

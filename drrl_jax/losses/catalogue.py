@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
@@ -82,6 +83,7 @@ def catalogue(
             "catalogue takes exclude and weights and every item once; got"
             f" {', '.join(taken)}, which a loss of sampled negatives takes."
         )
+    pos_scores, users, items = map(as_float, (pos_scores, users, items))
     batch = pos_scores.shape[0] if pos_scores.ndim == 1 else -1
     if users.ndim != 2 or users.shape[0] != batch:
         raise ValueError(
@@ -93,13 +95,16 @@ def catalogue(
             "items must be [num_items, dim] of the dim of users; got items "
             f"{items.shape}, users {users.shape}."
         )
-    if exclude is not None and (exclude.ndim != 2 or exclude.shape[0] != batch):
-        raise ValueError(
-            f"exclude must be [batch, width] with batch {batch}; got {exclude.shape}."
-        )
-    if block is not None and block < 1:
-        raise ValueError(f"block must be at least 1; got {block}.")
     num_items = items.shape[0]
+    if exclude is not None:
+        exclude = _ids(exclude, num_items)
+        if exclude.ndim != 2 or exclude.shape[0] != batch:
+            raise ValueError(
+                f"exclude must be [batch, width] with batch {batch}; got"
+                f" {exclude.shape}."
+            )
+    if block is not None and not (isinstance(block, int | np.integer) and block >= 1):
+        raise ValueError(f"block must be an integer of at least 1; got {block!r}.")
     if not batch or not num_items:
         raise ValueError(
             f"a batch and a catalogue must have rows; got {batch} and {num_items}."
@@ -138,12 +143,26 @@ def catalogue(
 
 
 def _is_array(value: Any) -> bool:
-    """Not a plain number, as NumPy's scalars are, nor a name."""
-    return hasattr(value, "shape") and not is_number(value)
+    """Not a plain number, as NumPy's scalars are, nor a choice or a name."""
+    choice = value is None or isinstance(value, str | bool | np.bool_)
+    return not choice and not is_number(value)
+
+
+def _ids(exclude: ArrayLike, num_items: int) -> jax.Array:
+    """Items by id, padding within the reach of int32: a mask would be read as ids."""
+    given = exclude if isinstance(exclude, jax.Array) else np.asarray(exclude)
+    if not jnp.issubdtype(given.dtype, jnp.integer):
+        raise ValueError(
+            "exclude must hold ids of items, [batch, width] integers; got"
+            f" {given.dtype.name}."
+        )
+    if isinstance(given, np.ndarray):
+        given = np.clip(given, -1, num_items)
+    return jnp.asarray(given)
 
 
 def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
-    array = as_float(value)  # all of these are differentiated
+    array = as_float(jnp.asarray(value))  # all of these are differentiated
     if array.shape not in ((), (1,), (batch,)):
         raise ValueError(
             f"{name} must be one number or one a row, {(batch,)}; got {array.shape}."
@@ -165,7 +184,7 @@ def _block_value(loss, static, rows, product, weights, exclude):
 
     pos_scores, traced = rows
     values = LOSSES[loss](
-        pos_scores,
+        pos_scores.astype(weights.dtype),  # as the product is: no implicit promotion
         product,
         where=all_but(exclude, product.shape[1]),
         reduce_fn=None,

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import wide as widened
+
 
 def masked_mean(
     values: ArrayLike,
@@ -38,7 +40,7 @@ def masked_mean(
     # A count above 256 has no place in bfloat16, a sum above 65,504 none in float16.
     floating = jnp.issubdtype(values.dtype, jnp.floating)
     out = values.dtype if floating else jnp.dtype(jnp.result_type(float))
-    wide = jnp.promote_types(out, jnp.float32)
+    wide = widened(out)
     count = jnp.sum(where, axis=axis, dtype=wide)
     total = jnp.sum(jnp.where(where, values, 0), axis=axis, dtype=wide)
     return (total / jnp.maximum(count, 1)).astype(out)

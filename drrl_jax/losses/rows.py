@@ -13,7 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from drrl_jax._numbers import broadcasts, check_number, check_scores, is_number
+from drrl_jax._numbers import (
+    broadcasts,
+    check_number,
+    check_real,
+    check_scores,
+    is_number,
+    wide,
+)
 
 ReduceFn = Callable[..., jax.Array] | None
 
@@ -66,8 +73,13 @@ class Rows:
             return float(value)
         if value is None or isinstance(value, str):
             raise ValueError(f"{name} must be a number or an array; got {value!r}.")
+        check_real(name, value)
         array = jnp.asarray(value, self.pos.dtype)
         _check_broadcast(name, array.shape, "pos_scores", self.pos.shape)
+        if self.valid is not None and array.shape == self.valid.shape:
+            # A row with nothing to use may hold anything, which must reach no gradient.
+            safe = limits.get("above", limits.get("least", 0)) + 1
+            array = jnp.where(self.valid, array, min(safe, limits.get("most", safe)))
         return array
 
     def one_number(self, name: str, value: ArrayLike, **limits: float) -> ArrayLike:
@@ -81,9 +93,11 @@ class Rows:
 
     def labels(self, name: str, values: ArrayLike) -> jax.Array:
         """An integer a row."""
-        array = jnp.asarray(values)
-        if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise ValueError(f"{name} must be integers; got {array.dtype.name}.")
+        given = values if isinstance(values, jax.Array) else np.asarray(values)
+        if not jnp.issubdtype(given.dtype, jnp.integer):
+            got = jax.dtypes.canonicalize_dtype(given.dtype).name
+            raise ValueError(f"{name} must be integers; got {got}.")
+        array = jnp.asarray(given)
         if not isinstance(values, jax.Array) and np.asarray(values).dtype.itemsize > 4:
             whole, kept = np.asarray(values), jnp.iinfo(array.dtype)
             if whole.size and not kept.min <= whole.min() <= whole.max() <= kept.max:
@@ -101,6 +115,7 @@ class Rows:
 
     def per_negative(self, name: str, value: ArrayLike) -> jax.Array:
         """A second array over the negatives, 0 where masked."""
+        check_real(name, value)
         array = jnp.asarray(value, self.neg.dtype)
         if array.shape != self.neg.shape:
             raise ValueError(
@@ -182,7 +197,7 @@ def prepare(
     if neg.shape[-1] == 0:
         raise ValueError(f"neg_scores must hold a negative a row; got {neg.shape}.")
     dtype = jnp.promote_types(pos.dtype, neg.dtype)
-    compute = dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype("float32")
+    compute = wide(dtype)
     pos, neg = pos.astype(compute), neg.astype(compute)
     valid = None
     if where is not None:
@@ -198,6 +213,7 @@ def prepare(
         where = where | ~valid[..., None]
     log_weights = None
     if log_q is not None:
+        check_real("log_q", log_q)
         log_q = jnp.asarray(log_q, compute)
         _check_broadcast("log_q", log_q.shape, "neg_scores", neg.shape)
         log_q = jnp.broadcast_to(log_q, neg.shape)

@@ -128,13 +128,13 @@ def drrl_at_k(
     tau = rows.parameter("temperature", temperature, above=0)
     weight = _top_k_weight(rows, quantile, weight_temperature)
     log_q = None if rows.log_weights is None else -rows.log_weights
-    given = rows.pos, rows.neg, gamma, log_q
+    given = rows.pos, rows.neg, rows.checked("gamma", gamma, least=1), log_q
     tempered, matched = (
         loss(
             pos,
             neg,
             gamma=order,
-            temperature=temperature,
+            temperature=rows.checked("temperature", temperature, above=0),
             where=rows.where,
             log_q=log_q,
             reduce_fn=None,

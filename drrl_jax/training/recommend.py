@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import data as data_lib
@@ -66,7 +67,7 @@ def recommend(
         ranked = np.array(found, np.float32)
         for row, user in zip(ranked, block):
             row[seen.indices[seen.indptr[user] : seen.indptr[user + 1]]] = -np.inf
-        values, items = evaluation.top_k(ranked, min(k, dataset.num_items))
+        values, items = evaluation.top_k(jnp.asarray(ranked), min(k, dataset.num_items))
         best[start : start + _BLOCK, : items.shape[1]] = np.where(
             np.isneginf(values), -1, items
         )

@@ -167,8 +167,44 @@ def test_refuses_what_does_not_fit():
         losses.catalogue(positive, users, items, temperature=np.float32(0))
     with pytest.raises(ValueError, match="must have rows; got 0 and 37"):
         losses.catalogue(positive[:0], users[:0], items)
-    with pytest.raises(ValueError, match="block must be at least 1; got 0"):
+    with pytest.raises(
+        ValueError, match="block must be an integer of at least 1; got 0"
+    ):
         losses.catalogue(positive, users, items, block=0)
+
+    for mask in (jnp.zeros((BATCH, ITEMS), bool), jnp.zeros((BATCH, 1))):
+        with pytest.raises(ValueError, match=r"exclude must hold ids .* got (bool|fl)"):
+            losses.catalogue(positive, users, items, exclude=mask)
+    for few in ([0.1, 0.2], [0.1] * 5):  # as many as a block has rows, or not
+        with pytest.raises(ValueError, match="temperature must be one .* or one a row"):
+            losses.catalogue(positive, users, items, temperature=few, block=2)
+
+
+def test_numbers_of_any_kind():
+    users, items, _, _, _ = problem()
+    positive = jnp.zeros(BATCH)
+
+    def value(users, items=items, **options):
+        return losses.catalogue(positive, users, items, temperature=1.0, **options)
+
+    whole = jnp.round(items * 5)
+    for typed in (whole.astype(jnp.int8), np.asarray(whole, np.int64)):
+        np.testing.assert_array_equal(
+            jax.grad(value)(users, typed), jax.grad(value)(users, whole)
+        )
+    far = np.full((BATCH, 2), 2**32)
+    np.testing.assert_array_equal(value(users, exclude=far), value(users))
+    choice = value(users, include_positive=np.bool_(True))
+    np.testing.assert_array_equal(choice, value(users, include_positive=True))
+    taus = [0.1 * n for n in range(1, BATCH + 1)]
+    by_list, by_array = (
+        losses.catalogue(positive, users, items, temperature=t, block=3)
+        for t in (taus, jnp.array(taus))
+    )
+    np.testing.assert_array_equal(by_list, by_array)
+    with jax.numpy_dtype_promotion("strict"):
+        narrow = (x.astype(jnp.bfloat16) for x in (positive, users, items))
+        assert losses.catalogue(*narrow).dtype == jnp.float32
 
 
 @pytest.mark.parametrize("type_", [jnp.float16, jnp.bfloat16])

@@ -162,6 +162,39 @@ def test_numeric_gradients(case):
             np.testing.assert_allclose(analytic, numeric, rtol=2e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter", "options"),
+    [
+        ("softmax", "temperature", {}),
+        ("sl_at_k", "quantile", {}),
+        ("sl_at_k", "weight_temperature", {"quantile": 0.1}),
+        ("drrl_at_k", "temperature", {"quantile": 0.1, "gamma": 1.5}),
+        ("drrl_at_k", "gamma", {"quantile": 0.1}),
+        ("drrl", "radius", {"gamma": 1.5}),
+        ("drrl_dual", "threshold", {"gamma": 2.0}),
+        ("drrl_tempered", "temperature", {"gamma": 1.5}),
+        ("psl", "temperature", {}),
+        ("bsl", "neg_temperature", {}),
+    ],
+)
+def test_what_a_row_with_nothing_to_use_holds_reaches_no_gradient(
+    name, parameter, options
+):
+    pos, neg = jnp.array([0.1, 0.2]), jnp.array([[0.3, 0.2], [0.1, 0.4]])
+    where = jnp.array([[True, True], [False, False]])
+
+    def value(numbers, rows=slice(None)):
+        own = {parameter: numbers, **options}
+        return LOSSES[name](pos[rows], neg[rows], where=where[rows], **own)
+
+    start = 1.5 if parameter == "gamma" else 0.2
+    slope = jax.jit(jax.grad(value))
+    alone = jax.jit(jax.grad(lambda x: value(x, slice(1))))(jnp.array([start]))
+    for bad in (0.0, float("nan"), float("inf")):
+        found = slope(jnp.array([start, bad]))
+        np.testing.assert_allclose(found, [alone[0], 0], rtol=1e-6)
+
+
 def test_strict_promotion(case):
     scores = jax.tree.map(jnp.asarray, case.scores())
     with jax.numpy_dtype_promotion("strict"):

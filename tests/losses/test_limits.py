@@ -186,7 +186,8 @@ def test_a_weight_of_the_negatives_does_without_their_number(name):
     key = jax.random.key(3)
     pos = jax.random.uniform(key, (5,), minval=-1)
     neg = jax.random.uniform(jax.random.fold_in(key, 1), (5, 7), minval=-1)
-    loss = functools.partial(LOSSES[name], quantile=0.2, reduce_fn=None)
+    at_k = dict(quantile=0.2, weight_temperature=1.0)
+    loss = functools.partial(LOSSES[name], **at_k, reduce_fn=None)
 
     def both(neg, **options):
         def value(pos, neg):
