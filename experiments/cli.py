@@ -55,11 +55,11 @@ def main(
             seeds = [str(options["seeds"].value)]
             check_numbers("seeds", seeds, least_seeds, whole=True)
         if config.value.seed:
-            which = (
-                "0, 1, …, as many as --seeds says" if "seeds" in options else "--seed"
-            )
+            which = "the seed that --seed names"
+            if "seeds" in options:
+                which = "seeds 0, 1, …, as many as --seeds says"
             raise ValueError(
-                f"studies run seeds {which}, whatever the config has; got"
+                f"studies run {which}, whatever the config has; got"
                 f" --config.seed={config.value.seed}."
             )
         study = Study(
