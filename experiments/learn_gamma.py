@@ -69,6 +69,7 @@ def run(
     cli.check_numbers("gammas", gammas, 1, 1e9, above=True)
     if not gammas:
         raise ValueError("gammas must hold an order to start from; got none.")
+    study_lib.need_epochs(study.config, "choose by")
     study.need_validation()
     cli.check_numbers("groups", groups, 1, study.dataset.num_users, whole=True)
     cli.check_numbers("temperature", [str(temperature)], 0, above=True)

@@ -57,14 +57,14 @@ def run(
             f"sampler must be one of {', '.join(SAMPLERS)} and trials at least 1; got"
             f" {sampler!r} and {trials}."
         )
+    epochs = {"training.epochs": tune_epochs} if tune_epochs else {}
+    study_lib.need_epochs(study.configured(epochs), "choose by")
     study.need_validation()
     valid = f"valid/{study.config.evaluation.monitor}"
     rows: list[Row] = []
     for name in methods:
         fixed, space = SPACES[name]
-        fixed = {**fixed, "seed": seed}
-        if tune_epochs:
-            fixed["training.epochs"] = tune_epochs
+        fixed = {**fixed, "seed": seed, **epochs}
         best = -math.inf
 
         def trial(setting: dict[str, Any], number: int) -> float:

@@ -150,12 +150,7 @@ class Study:
         return np.load(self.workdir / "points" / f"{row['key']}.npz")[metric]
 
     def need_validation(self) -> None:
-        """Raises ``ValueError`` where there is nothing to choose settings by.
-
-        That is data without a validation part, or runs without an epoch.
-        """
-        if not self.config.training.epochs:
-            raise ValueError("training.epochs must be at least 1 to choose by; got 0.")
+        """Raises ``ValueError`` where there is nothing to choose settings by."""
         if not len(self.dataset.valid):
             raise ValueError(
                 f"{self.dataset.name} has no validation interactions to choose a setting"
@@ -178,11 +173,16 @@ class Study:
         for changes in grid:
             config = self.configured(changes)
             training.validate(config)
-            if not config.training.epochs:
-                raise ValueError("training.epochs must be at least 1 to tune; got 0.")
+            need_epochs(config, "tune")
         rows = [self.point({**changes, "seed": 0}, labels) for changes in grid]
         best = max(range(len(rows)), key=lambda i: rows[i][monitor])
         return grid[best], rows
+
+
+def need_epochs(config: config_dict.ConfigDict, purpose: str) -> None:
+    """Raises ``ValueError`` for a run that trains nothing, which has no validation."""
+    if not config.training.epochs:
+        raise ValueError(f"training.epochs must be at least 1 to {purpose}; got 0.")
 
 
 def _set_fields(config: config_dict.ConfigDict) -> dict[str, Any]:

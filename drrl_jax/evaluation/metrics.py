@@ -23,8 +23,7 @@ def _checked(
 ) -> tuple[jax.Array, jax.Array]:
     """The first ``k`` hits (padded with misses) and the counts, both in float32."""
     hits, num_relevant = jnp.asarray(hits), jnp.asarray(num_relevant)
-    if not is_cut_off(k):
-        raise ValueError(f"k must be a positive integer; got {k!r}.")
+    check_cut_off(k)
     if hits.ndim != num_relevant.ndim + 1 or hits.shape[:-1] != num_relevant.shape:
         raise ValueError(
             "hits must be num_relevant plus a trailing axis of ranks; got hits "
@@ -157,6 +156,12 @@ def is_cut_off(k: object) -> bool:
     """Whether ``k`` is a whole number of at least 1, of Python or NumPy."""
     whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
     return whole and bool(k >= 1)  # type: ignore[operator]
+
+
+def check_cut_off(k: object) -> None:
+    """Raises ``ValueError`` for what is no number of ranks."""
+    if not is_cut_off(k):
+        raise ValueError(f"k must be a positive integer; got {k!r}.")
 
 
 def check_metrics(ks: Sequence[int], names: Sequence[str], *, where: str = "") -> None:

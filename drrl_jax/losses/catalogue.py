@@ -144,7 +144,7 @@ def catalogue(
 
 def _is_array(value: Any) -> bool:
     """Not a plain number, as NumPy's scalars are, nor a choice or a name."""
-    choice = value is None or isinstance(value, str | bool | np.bool_)
+    choice = value is None or isinstance(value, str | np.bool_)
     return not choice and not is_number(value)
 
 
@@ -162,7 +162,7 @@ def _ids(exclude: ArrayLike, num_items: int) -> jax.Array:
 
 
 def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
-    array = as_float(jnp.asarray(value))  # all of these are differentiated
+    array = as_float(value)  # all of these are differentiated
     if array.shape not in ((), (1,), (batch,)):
         raise ValueError(
             f"{name} must be one number or one a row, {(batch,)}; got {array.shape}."

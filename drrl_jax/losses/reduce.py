@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from drrl_jax._numbers import wide as widened
+from drrl_jax._numbers import wide
 
 
 def masked_mean(
@@ -40,7 +40,7 @@ def masked_mean(
     # A count above 256 has no place in bfloat16, a sum above 65,504 none in float16.
     floating = jnp.issubdtype(values.dtype, jnp.floating)
     out = values.dtype if floating else jnp.dtype(jnp.result_type(float))
-    wide = widened(out)
-    count = jnp.sum(where, axis=axis, dtype=wide)
-    total = jnp.sum(jnp.where(where, values, 0), axis=axis, dtype=wide)
+    accumulated = wide(out)
+    count = jnp.sum(where, axis=axis, dtype=accumulated)
+    total = jnp.sum(jnp.where(where, values, 0), axis=axis, dtype=accumulated)
     return (total / jnp.maximum(count, 1)).astype(out)

@@ -98,12 +98,12 @@ class Rows:
             got = jax.dtypes.canonicalize_dtype(given.dtype).name
             raise ValueError(f"{name} must be integers; got {got}.")
         array = jnp.asarray(given)
-        if not isinstance(values, jax.Array) and np.asarray(values).dtype.itemsize > 4:
-            whole, kept = np.asarray(values), jnp.iinfo(array.dtype)
-            if whole.size and not kept.min <= whole.min() <= whole.max() <= kept.max:
+        if isinstance(given, np.ndarray) and given.dtype.itemsize > 4:
+            kept = jnp.iinfo(array.dtype)
+            if given.size and not kept.min <= given.min() <= given.max() <= kept.max:
                 raise ValueError(
                     f"{name} must fit {array.dtype.name}, which they would be cut to;"
-                    f" got {whole.min()} to {whole.max()}. Number them first:"
+                    f" got {given.min()} to {given.max()}. Number them first:"
                     f" np.unique({name}, return_inverse=True)[1]."
                 )
         if array.shape != self.pos.shape:

@@ -125,7 +125,7 @@ def drrl_at_k(
       0.6020
     """
     rows = prepare(pos_scores, neg_scores, where, log_q)
-    tau = rows.parameter("temperature", temperature, above=0)
+    temperature = rows.checked("temperature", temperature, above=0)
     weight = _top_k_weight(rows, quantile, weight_temperature)
     log_q = None if rows.log_weights is None else -rows.log_weights
     given = rows.pos, rows.neg, rows.checked("gamma", gamma, least=1), log_q
@@ -134,7 +134,7 @@ def drrl_at_k(
             pos,
             neg,
             gamma=order,
-            temperature=rows.checked("temperature", temperature, above=0),
+            temperature=temperature,
             where=rows.where,
             log_q=log_q,
             reduce_fn=None,
@@ -148,6 +148,7 @@ def drrl_at_k(
     # the temperature, of which `matched` is no function, moves it.
     value = matched + tempered - jax.lax.stop_gradient(matched)
     level = _log_weight(rows, negative_weight)
+    tau = jnp.asarray(temperature, rows.pos.dtype)
     return rows.reduce(weight * (value / tau + level), reduce_fn)
 
 

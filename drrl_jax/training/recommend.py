@@ -8,7 +8,7 @@ import numpy as np
 from drrl_jax import data as data_lib
 from drrl_jax import evaluation, scores
 from drrl_jax._numbers import check_ids
-from drrl_jax.evaluation.metrics import is_cut_off
+from drrl_jax.evaluation.metrics import check_cut_off
 from drrl_jax.training.build import Parts
 from drrl_jax.training.state import TrainState
 
@@ -46,8 +46,7 @@ def recommend(
       >>> recommend(parts, parts.init(), [0, 7], k=3).shape
       (2, 3)
     """
-    if not is_cut_off(k):
-        raise ValueError(f"k must be a positive integer; got {k!r}.")
+    check_cut_off(k)
     dataset = parts.dataset
     if users is None:
         users = np.arange(dataset.num_users)
