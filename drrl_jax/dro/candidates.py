@@ -87,6 +87,12 @@ def candidates(
         # Entries of zero probability can hold no weight: they are deleted as well.
         used = jnp.broadcast_to(mask & (base > 0), shape)
         base = jnp.where(used, base, 0)
+        if probs is not None:
+            # Their sum may leave the type where their ratios don't. In two factors: XLA
+            # makes one of two divisions, by a product that leaves it too.
+            heaviest = lax.stop_gradient(jnp.max(base, axis=-1, keepdims=True))
+            half = jnp.exp2(-jnp.log2(jnp.where(heaviest > 0, heaviest, 1)) / 2)
+            base = base * half * half
         total = jnp.sum(base, axis=-1)
         some = total > 0
         base = base / jnp.where(some, total, 1)[..., None]

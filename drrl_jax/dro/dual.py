@@ -1,5 +1,7 @@
 """The dual objective over a threshold: a power mean of what exceeds it."""
 
+import sys
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -55,7 +57,7 @@ def dual(
 
     Raises:
       ValueError: for shapes that do not broadcast, or a plain number ``gamma <= 1``,
-        ``weight < 1`` or ``epsilon < 0``.
+        ``weight < 1``, or ``epsilon < 0`` or infinite.
 
     Example:
       >>> import jax.numpy as jnp
@@ -68,7 +70,7 @@ def dual(
     """
     check_dual_gamma(gamma)
     check_weight(weight)
-    check_number("epsilon", epsilon, least=0)
+    check_number("epsilon", epsilon, least=0, most=sys.float_info.max)
     row = candidates(values, probs, where)
     shape, dtype = row.distance.shape, row.distance.dtype
     beta = rows(threshold, "threshold", shape, dtype)

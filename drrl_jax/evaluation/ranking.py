@@ -97,8 +97,8 @@ def rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
     return ranking
 
 
-def _dot(inputs: tuple[jax.Array, jax.Array], users: jax.Array) -> jax.Array:
-    """Inner products."""
+def inner_products(inputs: tuple[jax.Array, jax.Array], users: jax.Array) -> jax.Array:
+    """The scorer of ``inputs = (user embeddings, item embeddings)``."""
     user_emb, item_emb = inputs
     return product(user_emb[users], item_emb.T)
 
@@ -198,7 +198,12 @@ def evaluate(
     if items != (plan.num_items, users[-1]):
         raise ValueError(f"item_emb must be ({plan.num_items}, dim); got {items}.")
     return evaluate_scorer(
-        _dot, (user_emb, item_emb), plan, ks=ks, metrics=metrics, per_user=per_user
+        inner_products,
+        (user_emb, item_emb),
+        plan,
+        ks=ks,
+        metrics=metrics,
+        per_user=per_user,
     )
 
 

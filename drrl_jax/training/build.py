@@ -39,15 +39,21 @@ class Parts:
     epoch: Any  # epoch(state, data, seed, overrides), not jitted
     valid_split: evaluation.EvaluationPlan | None
     test_split: evaluation.EvaluationPlan
-    # Scores blocks of users for backbones that score pairs; one object for the run's
-    # life, since the ranking is compiled for it. None: inner products of embeddings.
-    pair_scorer: Any = None
+    # Scores blocks of users; one object for the run's life, since the ranking is
+    # compiled for it.
+    scorer: evaluation.Scorer = evaluation.inner_products
     # Parameters beside the model's and the loss's own, as they start (see bilevel.py).
     extra_params: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
     def init(self, seed: int | jax.Array | None = None) -> TrainState:
         """The state before the first step, a pure function of the seed."""
         return init_state(self, self.config.seed if seed is None else seed)
+
+    def scorer_inputs(
+        self, params: Mapping[str, Any], embedded: tuple[jax.Array, jax.Array]
+    ) -> tuple[Any, ...]:
+        """What ``scorer`` takes, from ``embedded = objective.embeddings(params, …)``."""
+        return (params, *embedded) if self.objective.pairwise else embedded
 
 
 def load_dataset(
@@ -182,7 +188,7 @@ def build(
         ),
         valid_split=valid_split,
         test_split=test_split,
-        pair_scorer=_pair_scorer(objective),
+        scorer=_scorer(objective),
     )
 
 
@@ -249,9 +255,9 @@ def _check_warm_up(config: config_dict.ConfigDict, steps_an_epoch: int) -> None:
         )
 
 
-def _pair_scorer(objective: Objective) -> Any:
+def _scorer(objective: Objective) -> evaluation.Scorer:
     if not objective.pairwise:
-        return None
+        return evaluation.inner_products
     return lambda inputs, users: objective.pair_block(inputs, users)
 
 

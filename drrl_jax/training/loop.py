@@ -262,19 +262,16 @@ def evaluate_state(
     split: evaluation.EvaluationPlan,
     **options: Any,
 ) -> Any:
-    """Ranks a split with the given parameters; options go to ``evaluation.evaluate``."""
+    """Ranks a split with the given parameters; options go to ``evaluate_scorer``."""
     embed = jax.jit(parts.objective.embeddings)
     return _evaluate(parts, embed, params, split, **options)
 
 
 def _evaluate(parts: Parts, embed, params, split, **options) -> Any:
-    users, items = embed(params, parts.data)
+    inputs = parts.scorer_inputs(params, embed(params, parts.data))
     options["ks"] = tuple(parts.config.evaluation.ks)
     options["metrics"] = tuple(parts.config.evaluation.metrics)
-    if parts.pair_scorer is not None:
-        inputs = (params, users, items)
-        return evaluation.evaluate_scorer(parts.pair_scorer, inputs, split, **options)
-    return evaluation.evaluate(users, items, split, **options)
+    return evaluation.evaluate_scorer(parts.scorer, inputs, split, **options)
 
 
 def check_data(

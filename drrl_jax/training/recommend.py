@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from drrl_jax import data as data_lib
-from drrl_jax import evaluation, scores
+from drrl_jax import evaluation
 from drrl_jax._numbers import check_ids
 from drrl_jax.evaluation.metrics import check_cut_off
 from drrl_jax.training.build import Parts
 from drrl_jax.training.state import TrainState
-
-_BLOCK = 256  # users whose scores of the whole catalogue are held at a time
-
 
 def recommend(
     parts: Parts,
@@ -37,6 +34,7 @@ def recommend(
 
     Raises:
       ValueError: for ids that are no users, or a ``k`` below 1.
+      FloatingPointError: a score is NaN.
 
     Example:
       >>> from drrl_jax import training
@@ -52,22 +50,22 @@ def recommend(
         users = np.arange(dataset.num_users)
     ids = np.asarray(users).reshape(-1)
     check_ids("users", ids, dataset.num_users)
-    seen = data_lib.to_csr(
-        data_lib.concatenate(dataset.known, dataset.valid), dataset.num_users
-    )
-    embedded = parts.objective.embeddings(state.params, parts.data)
     best = np.full((len(ids), k), -1, np.int32)
-    for start in range(0, len(ids), _BLOCK):
-        block = ids[start : start + _BLOCK]
-        if parts.pair_scorer is None:
-            found = scores.catalogue_scores(embedded[0][block], embedded[1])
-        else:
-            found = parts.pair_scorer((state.params, *embedded), block)
-        ranked = np.array(found, np.float32)
-        for row, user in zip(ranked, block):
-            row[seen.indices[seen.indptr[user] : seen.indptr[user + 1]]] = -np.inf
-        values, items = evaluation.top_k(jnp.asarray(ranked), min(k, dataset.num_items))
-        best[start : start + _BLOCK, : items.shape[1]] = np.where(
-            np.isneginf(values), -1, items
-        )
+    if not len(ids):
+        return best
+    # A plan ranks for the users of its truth; what the truth holds is of no matter here.
+    wanted = data_lib.Interactions(np.unique(ids), np.zeros(len(np.unique(ids))))
+    plan = evaluation.EvaluationPlan.build(
+        data_lib.to_csr(wanted, dataset.num_users),
+        num_items=dataset.num_items,
+        exclude=[
+            data_lib.to_csr(pairs, dataset.num_users)
+            for pairs in (dataset.known, dataset.valid)
+        ],
+    )
+    embedded = jax.jit(parts.objective.embeddings)(state.params, parts.data)
+    inputs = parts.scorer_inputs(state.params, embedded)
+    ranking = evaluation.rank(parts.scorer, inputs, plan, k)
+    items = np.where(np.isneginf(ranking.scores), -1, ranking.items)
+    best[:, : items.shape[1]] = items[np.searchsorted(plan.user_ids, ids)]
     return best

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from drrl_jax import dro
 from drrl_jax.dro.sums import row_sums
 
 
@@ -38,3 +39,17 @@ def test_derivatives_are_those_of_a_sum():
     mapped = jax.vmap(lambda row: row_sums(row, row**2))(x)
     for a, b in zip(mapped, row_sums(x, x**2)):
         np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_base_weights_whose_sum_leaves_float32():
+    values = jnp.array([0.1, 0.5, 0.9, 0.3])
+    small = jnp.array([1.0, 2.0, 0.5, 0.0])
+
+    def solve(probs):
+        return dro.worst_case(values, gamma=1.5, radius=0.2, probs=probs)
+
+    want = solve(small)
+    found, tangent = jax.jvp(solve, (1.5e38 * small,), (1.5e38 * small,))
+    np.testing.assert_allclose(found.value, want.value, rtol=1e-6)
+    np.testing.assert_allclose(found.weights, want.weights, atol=1e-6)
+    np.testing.assert_allclose(tangent.value, 0, atol=1e-5)  # their scale is of no matter

@@ -75,6 +75,7 @@ def test_shapes(name):
         ("drrl_dual", dict(threshold=0.0, gamma=1.0), "gamma must be"),
         ("drrl_dual", dict(threshold=0.0, weight=0.5), "weight must be at least 1"),
         ("drrl_dual", dict(threshold=0.0, epsilon=-1.0), "epsilon must be at least 0"),
+        ("drrl_dual", dict(threshold=0.0, epsilon=INF), "epsilon must be at most"),
         ("drrl_dual", dict(threshold=jnp.ones(3)), "threshold must broadcast"),
         ("sl_at_k", dict(quantile=jnp.ones(3)), "quantile must broadcast"),
         ("adv_infonce", dict(hardness=POS), r"hardness must have the shape .* \(4,\)"),

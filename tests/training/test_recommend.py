@@ -36,6 +36,10 @@ def test_the_best_unseen_items_by_the_scores_of_the_model(model):
         assert len(set(ranked)) == left[user]
     some = training.recommend(parts, state, [7, 3], k=5)
     np.testing.assert_array_equal(some, found[[7, 3], :5])
+    assert training.recommend(parts, state, [], k=5).shape == (0, 5)
+    np.testing.assert_array_equal(
+        training.recommend(parts, state, [3, 7, 3], k=5), found[[3, 7, 3], :5]
+    )
 
 
 @pytest.mark.parametrize(
