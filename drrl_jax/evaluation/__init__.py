@@ -13,7 +13,6 @@ from drrl_jax.evaluation.metrics import (
 from drrl_jax.evaluation.plan import EvaluationPlan
 from drrl_jax.evaluation.ranking import (
     Ranking,
-    Scorer,
     evaluate,
     evaluate_item_scores,
     evaluate_scorer,
@@ -36,7 +35,6 @@ __all__ = [
     "EvaluationPlan",
     "PairedTests",
     "Ranking",
-    "Scorer",
     "compare",
     "evaluate",
     "evaluate_item_scores",

@@ -13,6 +13,7 @@ from ml_collections import config_dict
 from drrl_jax import data as data_lib
 from drrl_jax import dro, evaluation, models, scores
 from drrl_jax.data.cleaning import shared
+from drrl_jax.evaluation.ranking import Scorer
 from drrl_jax.training import config as config_lib
 from drrl_jax.training.epoch import make_epoch, steps_per_epoch
 from drrl_jax.training.objective import Objective
@@ -41,7 +42,7 @@ class Parts:
     test_split: evaluation.EvaluationPlan
     # Scores blocks of users; one object for the run's life, since the ranking is
     # compiled for it.
-    scorer: evaluation.Scorer = evaluation.inner_products
+    scorer: Scorer = evaluation.inner_products
     # Parameters beside the model's and the loss's own, as they start (see bilevel.py).
     extra_params: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
@@ -255,7 +256,7 @@ def _check_warm_up(config: config_dict.ConfigDict, steps_an_epoch: int) -> None:
         )
 
 
-def _scorer(objective: Objective) -> evaluation.Scorer:
+def _scorer(objective: Objective) -> Scorer:
     if not objective.pairwise:
         return evaluation.inner_products
     return lambda inputs, users: objective.pair_block(inputs, users)

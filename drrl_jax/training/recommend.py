@@ -12,6 +12,7 @@ from drrl_jax.evaluation.metrics import check_cut_off
 from drrl_jax.training.build import Parts
 from drrl_jax.training.state import TrainState
 
+
 def recommend(
     parts: Parts,
     state: TrainState,

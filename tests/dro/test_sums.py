@@ -52,4 +52,6 @@ def test_base_weights_whose_sum_leaves_float32():
     found, tangent = jax.jvp(solve, (1.5e38 * small,), (1.5e38 * small,))
     np.testing.assert_allclose(found.value, want.value, rtol=1e-6)
     np.testing.assert_allclose(found.weights, want.weights, atol=1e-6)
-    np.testing.assert_allclose(tangent.value, 0, atol=1e-5)  # their scale is of no matter
+    np.testing.assert_allclose(
+        tangent.value, 0, atol=1e-5
+    )  # their scale is of no matter
