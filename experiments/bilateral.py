@@ -28,14 +28,8 @@ from experiments import study as study_lib
 from experiments.methods import METHODS as COMMON
 from experiments.study import Row, Study, grid
 
-_TEMPERED = {
-    "loss__name": ("bilateral_tempered",),
-    "loss__temperature": (0.3,),
-    "loss__gamma": (1.5,),
-}
-_ORDERS = {"loss__pos_gamma": (1.5, 1.0)}
-
-# Six settings each, the likelier ones first: a smaller budget takes the head.
+# Six settings each, the likelier ones first: a smaller budget takes the head, in which
+# the last axis varies, how far the positives' weights may go. Their order does little.
 METHODS: dict[str, list[dict[str, Any]]] = {
     "softmax": grid(
         loss__name=("softmax",), loss__temperature=(0.2, 0.15, 0.25, 0.1, 0.3, 0.4)
@@ -51,27 +45,29 @@ METHODS: dict[str, list[dict[str, Any]]] = {
             loss__name=("bilateral",),
             loss__radius=(0.0,),
             loss__direction=(direction,),
-            loss__pos_radius=(0.1, 0.03, 0.3),
             loss__pos_gamma=(1.5, 1.0),
+            loss__pos_radius=(0.1, 0.03, 0.3),
         )
         for direction in ("optimistic", "pessimistic")
     },
     **{
         f"bilateral, {direction}": grid(
-            **_TEMPERED,
+            loss__name=("bilateral_tempered",),
+            loss__gamma=(1.5,),
             loss__direction=(direction,),
+            loss__pos_gamma=(1.5,),
+            loss__temperature=(0.3, 0.25),
             loss__pos_temperature=(0.3, 1.0, 0.1),
-            **_ORDERS,
         )
         for direction in ("optimistic", "pessimistic")
     },
     **{
         f"bilateral solved, {direction}": grid(
             loss__name=("bilateral",),
-            loss__radius=(1.0,),
             loss__direction=(direction,),
+            loss__pos_gamma=(1.5,),
+            loss__radius=(1.0, 2.0),
             loss__pos_radius=(0.1, 0.03, 0.3),
-            **_ORDERS,
         )
         for direction in ("optimistic", "pessimistic")
     },

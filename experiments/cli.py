@@ -10,7 +10,7 @@ import pathlib
 import re
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -103,7 +103,7 @@ def _help(run: Run, name: str) -> str:
 def check_names(
     flag: str, names: Sequence[str], known: Collection[str], where: str = ""
 ) -> None:
-    """Raises ``ValueError`` for names that are unknown, or named twice.
+    """Raises ``ValueError`` for names that are unknown, or named twice, or none at all.
 
     Args:
       flag: what the names are, such as ``methods``.
@@ -111,13 +111,20 @@ def check_names(
       known: names that there are.
       where: what follows them in the sentence.
     """
+    if not names:
+        raise ValueError(f"{flag} must be among {_listed(known)}{where}; got none.")
     if len(set(names)) < len(names):
-        raise ValueError(f"{flag} must name each once; got {', '.join(names)}.")
+        raise ValueError(f"{flag} must name each once; got {_listed(names)}.")
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(
-            f"{flag} must be among {', '.join(known)}{where}; got {', '.join(unknown)}."
+            f"{flag} must be among {_listed(known)}{where}; got {_listed(unknown)}."
         )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The names, as a flag takes them: one with a comma in quotes."""
+    return ", ".join(f'"{name}"' if "," in name else name for name in names)
 
 
 def check_numbers(

@@ -167,10 +167,13 @@ def run(
             f" {', '.join(evaluation.metrics)} at {', '.join(map(str, evaluation.ks))}."
         )
     figures = PUBLISHED[name]
-    cli.check_names("rows", rows, [":".join(row) for row in figures])
+    if rows:
+        cli.check_names("rows", rows, [":".join(row) for row in figures])
     wanted = [tuple(row.split(":")) for row in rows] or list(figures)
     found: list[Row] = []
-    kept = _kept(out / "published.csv", wanted, list(figures))
+    kept = _kept(
+        out / "published.csv", wanted, list(figures), study.dataset.fingerprint
+    )
     for backbone, loss in wanted:
         changes = {
             **BACKBONES[backbone],
@@ -194,14 +197,23 @@ def _negatives(study: Study, changes: dict[str, Any]) -> str:
     return f"{training.negatives} a {unit}"
 
 
-def _kept(path: pathlib.Path, wanted: list, known: list) -> list[Row]:
-    """Rows of an earlier table that this run does not make anew."""
+def _kept(path: pathlib.Path, wanted: list, known: list, fingerprint: str) -> list[Row]:
+    """Rows of an earlier table that this run does not make anew.
+
+    Raises:
+      ValueError: if the table is of other data.
+    """
     if not path.exists():
         return []
     with path.open(newline="") as file:
         rows: list[Row] = list(csv.DictReader(file))
     numbers = ("test/recall@20", "test/ndcg@20", "best_epoch", "epochs", "seconds")
     for row in rows:
+        if row.get("data") and row["data"] != fingerprint:
+            raise ValueError(
+                f"{path} has rows of other data: their fingerprint is {row['data']!r},"
+                f" here it is {fingerprint!r}. Choose another --out."
+            )
         row.update({name: float(row[name]) for name in numbers})
     names = [(row["backbone"], row["loss"]) for row in rows]
     return [r for r, n in zip(rows, names) if n in known and n not in wanted]

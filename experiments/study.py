@@ -5,17 +5,23 @@ Its row is kept in ``workdir/points``, so an interrupted study goes on where it 
 two studies that need the same point run it once.
 """
 
+import contextlib
 import copy
 import csv
+import functools
 import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import config_dict
 
+import drrl_jax
 from drrl_jax import data, evaluation, training
 from experiments.report_table import latex_table, markdown_table
 
@@ -48,6 +54,7 @@ class Study:
         self.config = config
         self.progress = progress
         self.dataset = dataset or training.load_dataset(config)
+        self._noted = False
 
     def point(
         self,
@@ -99,9 +106,13 @@ class Study:
     ) -> Row:
         """The row of a point, trained unless it was before.
 
+        A row that another version of the library or another kind of device made is
+        taken all the same; a line says so, once a study.
+
         Args:
           config: names the point, together with ``suffix``.
-          changes: written into the row.
+          changes: written into the row: those from this study's base config, whichever
+            study trained the point.
           labels: columns that name the point; not kept, so that studies may share it.
           train: what trains it; entries of its results under ``extra`` join the row.
           suffix: what else tells the point from others of this config.
@@ -113,8 +124,10 @@ class Study:
         identity = json.dumps(_set_fields(config), sort_keys=True, default=str) + suffix
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         path = self.workdir / "points" / f"{key}.json"
+        users_path = path.with_suffix(".npz")
         fingerprint = (dataset or self.dataset).fingerprint
-        if path.exists():
+        own = {"changes": json.dumps(dict(changes), sort_keys=True)}
+        if path.exists() and users_path.exists():
             row = json.loads(path.read_text())
             if row.get("data", fingerprint) != fingerprint:
                 raise ValueError(
@@ -122,28 +135,41 @@ class Study:
                     f" {row['data']!r}, here it is {fingerprint!r}. Choose another"
                     " --workdir, or delete that file."
                 )
-            return {**labels, **row}
+            self._note_maker(row)
+            return {**labels, **row, **own}
         parts, state, results = train()
         users = training.evaluate_state(
             parts, state.params, parts.test_split, per_user=True
         )
-        np.savez_compressed(
-            self.workdir / "points" / f"{key}.npz",
-            **{name: np.asarray(value, np.float32) for name, value in users.items()},
-        )
+        with _replacing(users_path) as temporary:
+            np.savez_compressed(
+                temporary,
+                **{
+                    name: np.asarray(value, np.float32) for name, value in users.items()
+                },
+            )
         row = {
             **{f"test/{name}": value for name, value in results["test"].items()},
             **{f"valid/{name}": value for name, value in results["valid"].items()},
             **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
             **results.get("extra", {}),
-            "changes": json.dumps(dict(changes), sort_keys=True),
+            **own,
             "key": key,
             "data": fingerprint,
+            **_maker(),
         }
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(row) + "\n")
-        temporary.replace(path)
+        with _replacing(path) as temporary:
+            temporary.write_text(json.dumps(row) + "\n")
         return {**labels, **row}
+
+    def _note_maker(self, row: Row) -> None:
+        """Says, once, that a point comes from other code or another kind of device."""
+        other = {k: row[k] for k, v in _maker().items() if row.get(k, v) != v}
+        if other and not self._noted:
+            here = ", ".join(f"{name} {_maker()[name]}" for name in other)
+            there = ", ".join(f"{name} {value}" for name, value in other.items())
+            print(f"points of {self.workdir} are of {there}; here it is {here}")
+            self._noted = True
 
     def per_user(self, row: Row, metric: str) -> np.ndarray:
         """The metric of each evaluated user of a point, in the plan's order."""
@@ -177,6 +203,24 @@ class Study:
         rows = [self.point({**changes, "seed": 0}, labels) for changes in grid]
         best = max(range(len(rows)), key=lambda i: rows[i][monitor])
         return grid[best], rows
+
+
+@functools.cache
+def _maker() -> dict[str, str]:
+    """What makes a point, beside its config and data: the library and the device."""
+    package = pathlib.Path(drrl_jax.__file__).parent
+    code = 0
+    for path in sorted(package.rglob("*.py")):
+        code = zlib.crc32(path.read_bytes(), code)
+    return {"code": f"{code:08x}", "device": jax.devices()[0].device_kind}
+
+
+@contextlib.contextmanager
+def _replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file of this process, which takes the place of ``path`` once it is whole."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
+    yield temporary
+    temporary.replace(path)
 
 
 def need_epochs(config: config_dict.ConfigDict, purpose: str) -> None:

@@ -1,5 +1,7 @@
 """The published tables: every row can be trained, and what is unknown is refused."""
 
+import dataclasses
+
 import pytest
 
 from drrl_jax import training
@@ -56,6 +58,14 @@ def test_a_row_stands_beside_its_figure_and_is_kept(tmp_path):
     assert [line.split()[3] for line in lines[2:]] == ["bpr", "softmax"]
     for suffix in ("csv", "md", "tex"):
         assert (tmp_path / "out" / f"published.{suffix}").stat().st_size > 0
+
+
+def test_rows_of_other_data_are_not_compared_with_these_figures(tmp_path):
+    published.run(study(tmp_path), tmp_path / "out", rows=("mf:bpr",))
+    other = study(tmp_path / "other", "anywhere/amazon2014-electronic")
+    other.dataset = dataclasses.replace(other.dataset, test=other.dataset.valid)
+    with pytest.raises(ValueError, match="published.csv has rows of other data"):
+        published.run(other, tmp_path / "out", rows=("mf:bpr",))
 
 
 def test_figures_are_at_20(tmp_path):

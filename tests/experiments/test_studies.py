@@ -295,6 +295,13 @@ def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
     module = importlib.import_module(f"experiments.{name}")
     with pytest.raises(ValueError, match=f"{flag} must be among .*; got sofmax"):
         module.run(study, tmp_path, **{flag: ("sofmax",)})
+    with pytest.raises(ValueError, match=f"{flag} must be among .*; got none"):
+        module.run(study, tmp_path, **{flag: ()})
+
+
+def test_a_name_with_a_comma_is_listed_as_a_flag_takes_it():
+    with pytest.raises(ValueError, match='among a, "b, c"; got "b, d"'):
+        cli.check_names("methods", ["b, d"], ["a", "b, c"])
 
 
 @pytest.mark.parametrize(
@@ -349,6 +356,36 @@ def test_a_point_of_other_data_is_not_taken_for_ones_own(tmp_path):
         ValueError, match=f"other data: its fingerprint is .{mine['data']}"
     ):
         Study(tmp_path, config, other).point({}, {})
+
+
+def test_a_shared_point_has_the_changes_of_the_study_that_asks(tmp_path):
+    config = tiny_config(training__epochs=1, training__eval_every=1)
+    changes = {"loss.temperature": 0.3, "training.false_negative_rate": 0.125}
+    first = Study(tmp_path, config, tiny_dataset()).point(changes, {"method": "a"})
+    config.training.false_negative_rate = 0.125
+    second = Study(tmp_path, config, tiny_dataset())
+    again = second.point({"loss.temperature": 0.3}, {"method": "b"})
+    assert json.loads(again.pop("changes")) == {"loss.temperature": 0.3}
+    assert json.loads(first.pop("changes")) == changes
+    assert again.pop("method") == "b" and first.pop("method") == "a"
+    assert again == first
+
+
+def test_a_point_of_other_code_is_said_and_half_a_point_is_made_anew(tmp_path, capsys):
+    config = tiny_config(training__epochs=1, training__eval_every=1)
+    small = Study(tmp_path, config, tiny_dataset())
+    row = small.point({}, {})
+    assert small.point({}, {}) == row and not capsys.readouterr().out
+    path = tmp_path / "points" / f"{row['key']}.json"
+    path.write_text(json.dumps({**row, "code": "0badc0de"}))
+    assert small.point({}, {})["code"] == small.point({}, {})["code"] == "0badc0de"
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"points of {tmp_path} are of code 0badc0de; here it is code {row['code']}"
+    ]
+    path.with_suffix(".npz").unlink()
+    assert small.point({}, {})["code"] == row["code"]
+    assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".npz"]
 
 
 def test_an_unset_field_that_is_new_renames_no_point(tmp_path):
