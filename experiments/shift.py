@@ -7,9 +7,10 @@ oldest 60 % and tests on the newest 20 %; ``random`` is the reference without sh
 """
 
 import pathlib
+import sys
 
-from drrl_jax import training
-from experiments import cli
+from drrl_jax import data, training
+from experiments import cli, front
 from experiments.methods import DEFAULTS
 from experiments.study import Row, Study
 
@@ -35,6 +36,7 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
+    cli.check_names("splits", splits, ("given", *data.SPLITS))
     datasets = {}
     for split in splits:  # all of them, before the first run
         config = study.config.copy_and_resolve_references()
@@ -43,6 +45,8 @@ def run(
             datasets[split] = training.load_dataset(config)
         except ValueError as error:
             raise ValueError(f"splits: {split!r} is not to be had: {error}") from None
+        print(f"split {split}:", file=sys.stderr)
+        front.describe(datasets[split])
     rows: list[Row] = []
     for split, dataset in datasets.items():
         points = [({"split": split, "method": m}, c) for m, c in chosen.items()]
