@@ -60,8 +60,13 @@ def check_number(
 
 
 def wide(dtype: jnp.dtype) -> jnp.dtype:
-    """The type to compute in: float32 at least; no promotion, which may be strict."""
-    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
+    """The type to compute in: float32, and float64 for float64.
+
+    By no promotion, which may be strict. Narrow types will not do: a sum of bfloat16
+    numbers stops at 256 of them.
+    """
+    fine = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits >= 32
+    return jnp.dtype(dtype if fine else jnp.float32)
 
 
 def check_real(name: str, value: object) -> None:

@@ -8,6 +8,8 @@ rounds nothing; who wants that speed has ``training.dtype=bfloat16``.
 import jax
 import jax.numpy as jnp
 
+from drrl_jax._numbers import wide
+
 EXACT = jax.lax.Precision.HIGHEST
 """The precision of all products, for layers that make their own."""
 
@@ -18,10 +20,7 @@ _IN_FLIGHT = {"gpu": 1 << 26, "tpu": 1 << 25}
 
 def wide_type(*arrays: jax.Array) -> jnp.dtype:
     """The type that products are accumulated in: float32, of float64 inputs float64."""
-    own = jnp.result_type(*arrays)
-    if jnp.issubdtype(own, jnp.floating) and jnp.finfo(own).bits < 32:
-        return jnp.dtype(jnp.float32)  # without promotion, which may be strict
-    return jnp.result_type(own, jnp.float32)
+    return wide(jnp.result_type(*arrays))
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -58,8 +57,8 @@ def contract(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
       >>> contract("bd,bd->b", jnp.ones((1, 2)), jnp.ones((1, 2))).tolist()
       [2.0]
     """
-    wide = wide_type(a, b)
-    return jnp.einsum(subscripts, a, b, preferred_element_type=wide, precision=EXACT)
+    dtype = wide_type(a, b)
+    return jnp.einsum(subscripts, a, b, preferred_element_type=dtype, precision=EXACT)
 
 
 def weights_for(weights: jax.Array, rows: jax.Array) -> jax.Array:

@@ -15,6 +15,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from drrl_jax._numbers import wide
+
 
 def take_rows(table: jax.Array, ids: jax.Array) -> jax.Array:
     """``table[ids]``, whose gradient has the same bits in every run.
@@ -34,9 +36,11 @@ def take_rows(table: jax.Array, ids: jax.Array) -> jax.Array:
       >>> jax.grad(lambda t: take_rows(t, ids).sum())(table)[:, 0].tolist()
       [1.0, 0.0, 2.0]
     """
+    if not jnp.issubdtype(table.dtype, jnp.floating):
+        return table[ids]
     if not _ordered():
         return _take(table, ids, table.shape[0])
-    return table.astype(_wide(table.dtype))[ids].astype(table.dtype)
+    return table.astype(wide(table.dtype))[ids].astype(table.dtype)
 
 
 def sum_rows(
@@ -60,9 +64,9 @@ def sum_rows(
       [1.0, 2.5, 0.0]
     """
     if _ordered():
-        wide = values.astype(_wide(values.dtype))
-        zeros = jnp.zeros((num_rows, *values.shape[ids.ndim :]), wide.dtype)
-        sums = zeros.at[ids].add(wide, mode="promise_in_bounds")
+        summands = values.astype(wide(values.dtype))
+        zeros = jnp.zeros((num_rows, *values.shape[ids.ndim :]), summands.dtype)
+        sums = zeros.at[ids].add(summands, mode="promise_in_bounds")
         return sums.astype(values.dtype)
     return _sum(values, ids, bound, num_rows)
 
@@ -70,11 +74,6 @@ def sum_rows(
 def _ordered() -> bool:
     """Whether the backend adds to a row in one order, whatever its threads do."""
     return jax.default_backend() != "gpu"
-
-
-def _wide(dtype: jnp.dtype) -> jnp.dtype:
-    """What rows are summed in: a sum of bfloat16 numbers would stop at 256 of them."""
-    return jnp.dtype(jnp.float32) if dtype.itemsize < 4 else dtype
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -113,7 +112,7 @@ def integer_sum(
       values, ids, num_rows, bound: as in ``sum_rows``.
     """
     dtype = values.dtype
-    values = values.astype(_wide(dtype))
+    values = values.astype(wide(dtype))
     info = jnp.finfo(values.dtype)
     word, room = (jnp.int32, 31) if info.bits == 32 else (jnp.int64, 63)
     if bound is None:
