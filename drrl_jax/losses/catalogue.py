@@ -59,7 +59,8 @@ def catalogue(
 
     Returns:
       A scalar, differentiable once in reverse mode in the scores, the embeddings and
-      array hyperparameters.
+      array hyperparameters. Under ``shard_map`` over rows it is the sum of a device's own
+      rows: give them their ``weights`` in the whole batch, and ``psum`` the results.
 
     Raises:
       ValueError: for a loss that is not one a row, or shapes that do not fit.
@@ -139,7 +140,20 @@ def catalogue(
     )
     rows = (blocks(pos_scores), blocks(users), extra)
     constants = (blocks(weights), blocks(exclude))
+    rows, items, constants = _varying_alike((rows, items, constants))
     return _summed(loss, tuple(sorted(static.items())), rows, items, constants)
+
+
+def _varying_alike(tree: Any) -> Any:
+    """Under ``shard_map``, arrays that vary over all mesh axes that any of them does.
+
+    A sum over rows varies as they do, and so must a table that all devices share to have
+    its gradient taken; JAX adds up what each device's rows have to say of it. XLA leaves
+    nothing of the zeros.
+    """
+    leaves = jax.tree.leaves(tree)
+    zero = sum(jnp.zeros_like(leaf[(0,) * leaf.ndim], jnp.float32) for leaf in leaves)
+    return jax.tree.map(lambda x: x + zero.astype(x.dtype), tree)
 
 
 def _is_array(value: Any) -> bool:
@@ -208,7 +222,7 @@ def _summed(loss, static, rows, items, constants):
         )
         return total + value, None
 
-    zero = jnp.zeros((), constants[0].dtype)
+    zero = jnp.zeros_like(constants[0][0, 0])  # varies as the rows do
     return jax.lax.scan(step, zero, (rows, constants))[0]
 
 
@@ -227,7 +241,7 @@ def _summed_forward(loss, static, rows, items, constants):
         by_pos, by_traced = by_rows
         return (total + value, by_items), (by_pos, by_users, by_traced)
 
-    start = (jnp.zeros((), wide), jnp.zeros(items.shape, wide))
+    start = (jnp.zeros_like(constants[0][0, 0]), jnp.zeros_like(items, wide))
     (total, by_items), by_rows = jax.lax.scan(step, start, (rows, constants))
     types = jax.tree.map(lambda x: jnp.zeros((), x.dtype), (rows, items))
     return total, ((by_rows, by_items), types)

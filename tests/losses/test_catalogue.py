@@ -1,5 +1,6 @@
 """The whole-catalogue losses are the dense losses, in value and in gradient."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -251,3 +252,27 @@ def test_nothing_excluded_and_what_only_samples_take():
         ValueError, match="takes exclude and weights .* got log_q, where"
     ):
         losses.catalogue(jnp.ones(4), users, items, where=None, log_q=jnp.ones(3))
+
+
+@pytest.mark.parametrize("name", ["softmax", "ccl", "drrl", "drrl_tempered"])
+def test_rows_on_their_devices_and_items_on_all(name):
+    kind = jax.sharding.AxisType.Auto
+    mesh = jax.make_mesh((1,), ("rows",), axis_types=(kind,))
+    users, items, weights, exclude, pos = problem()
+
+    def whole(pos, users, items):
+        own = dict(exclude=exclude, weights=weights, block=4)
+        return losses.catalogue(pos, users, items, loss=name, **own, **HYPER[name])
+
+    def of_a_device(pos, users, items):
+        return jax.lax.psum(whole(pos, users, items), "rows")
+
+    here = jax.sharding.PartitionSpec("rows")
+    all_of_it = jax.sharding.PartitionSpec()
+    sharded = jax.shard_map(
+        of_a_device, mesh=mesh, in_specs=(here, here, all_of_it), out_specs=all_of_it
+    )
+    every = (0, 1, 2)
+    found = jax.jit(jax.value_and_grad(sharded, argnums=every))(pos, users, items)
+    want = jax.value_and_grad(whole, argnums=every)(pos, users, items)
+    chex.assert_trees_all_close(found, want, atol=1e-6)
