@@ -105,11 +105,13 @@ def candidates(
     return Candidates(distance, base, best, used, some)
 
 
-def rows(x: ArrayLike, name: str, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
-    """``x`` broadcast to one number a row, ``shape`` being that of the scores."""
-    if not broadcasts(jnp.shape(x), shape[:-1]):
+def rows(x: ArrayLike, name: str, scores: Array) -> Array:
+    """``x`` as one number a row, in the type of the scores and laid out as their rows."""
+    if not broadcasts(jnp.shape(x), scores.shape[:-1]):
         raise ValueError(
-            f"{name} must broadcast to the rows of values; got values {shape}, "
+            f"{name} must broadcast to the rows of values; got values {scores.shape}, "
             f"{name} {jnp.shape(x)}."
         )
-    return jnp.broadcast_to(lax.convert_element_type(jnp.asarray(x), dtype), shape[:-1])
+    # Not `broadcast_to`: what it makes lies on no mesh, where the rows may.
+    like = jnp.zeros_like(lax.stop_gradient(jnp.sum(scores, axis=-1)))
+    return lax.convert_element_type(jnp.asarray(x), scores.dtype) + like

@@ -54,7 +54,7 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
         ) from error
     if not p.ndim:
         raise ValueError("p or q must be [..., n]; got two numbers.")
-    kappa = rows(kappa_of(gamma, dtype), "gamma", p.shape, dtype)
+    kappa = rows(kappa_of(gamma, dtype), "gamma", p)
     held = p > 0
     both = held & (q > 0)
     ratio = jnp.where(both, p, 1) / jnp.where(both, q, 1)

@@ -72,11 +72,11 @@ def dual(
     check_weight(weight)
     check_number("epsilon", epsilon, least=0, most=sys.float_info.max)
     row = candidates(values, probs, where)
-    shape, dtype = row.distance.shape, row.distance.dtype
-    beta = rows(threshold, "threshold", shape, dtype)
-    kappa = rows(kappa_of(gamma, dtype), "gamma", shape, dtype)
-    scale = rows(weight, "weight", shape, dtype)
-    extra = rows(epsilon, "epsilon", shape, dtype)
+    dtype = row.distance.dtype
+    beta = rows(threshold, "threshold", row.distance)
+    kappa = rows(kappa_of(gamma, dtype), "gamma", row.distance)
+    scale = rows(weight, "weight", row.distance)
+    extra = rows(epsilon, "epsilon", row.distance)
     over = (row.best - beta)[..., None] - row.distance
     terms = scale[..., None] * jnp.where(over > 0, over, 0) + extra[..., None]
     terms = jnp.where(row.used, terms, 0)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.scipy.special import ndtri
 
 from drrl_jax.dro.tilt import Stated, Tilt, tilt
 
@@ -130,7 +129,9 @@ def first_guess(row: Rows) -> Array:
     width = jnp.sqrt((1 - row.kappa) / 2)
     small = width / jnp.sqrt(odds)
     held = jnp.clip(-jnp.expm1(-row.radius), 1e-6, 1 - 1e-6)
-    steep = small * width / (width + 0.93 * row.kappa) - row.kappa * ndtri(held)
+    # The normal quantile of 1 - held: SciPy's `ndtri` has no sharded rows in JAX.
+    quantile = math.sqrt(2) * lax.erf_inv(1 - 2 * held)
+    steep = small * width / (width + 0.93 * row.kappa) + row.kappa * quantile
     steep = jnp.where(small > 2 * row.kappa, jnp.maximum(steep, small), steep)
     spread = jnp.where(row.kappa > 0.5, steep, small)
     tau = row.kappa * mean + jnp.sqrt(square) * spread

@@ -106,9 +106,8 @@ def _at_temperature(
 ) -> MatchedCase:
     """`worst_case_at_temperature`, compiled also where the caller is not."""
     row = candidates(values, probs, where)
-    shape, dtype = row.distance.shape, row.distance.dtype
-    tau = lax.stop_gradient(rows(temperature, "temperature", shape, dtype))
-    kappa = rows(kappa, "gamma", shape, dtype)
+    tau = lax.stop_gradient(rows(temperature, "temperature", row.distance))
+    kappa = rows(kappa, "gamma", row.distance)
     at = tilt(
         row.distance / tau[..., None],
         row.probs,

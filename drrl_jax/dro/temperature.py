@@ -90,12 +90,11 @@ def _at_temperature(
 ) -> Array:
     """`value_at_temperature`, compiled also where the caller is not."""
     row = candidates(values, probs, where)
-    shape, dtype = row.distance.shape, row.distance.dtype
     value = dual_value(
         row,
-        rows(temperature, "temperature", shape, dtype),
-        rows(kappa, "gamma", shape, dtype),
-        rows(radius, "radius", shape, dtype),
+        rows(temperature, "temperature", row.distance),
+        rows(kappa, "gamma", row.distance),
+        rows(radius, "radius", row.distance),
         whole,
     )
     return value.astype(output_dtype(values))

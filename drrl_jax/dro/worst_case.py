@@ -136,10 +136,10 @@ def _worst_case(
 ) -> WorstCase:
     """`worst_case`, compiled once a shape also where the caller is not."""
     row = candidates(values, probs, where, hold=True)
-    shape, dtype = row.distance.shape, row.distance.dtype
-    kappa = rows(kappa, "gamma", shape, dtype)
-    eta = rows(radius, "radius", shape, dtype)
-    start = None if init is None else rows(init, "init", shape, dtype)
+    dtype = row.distance.dtype
+    kappa = rows(kappa, "gamma", row.distance)
+    eta = rows(radius, "radius", row.distance)
+    start = None if init is None else rows(init, "init", row.distance)
 
     # The solver sees distances in units of the row's range.
     scale = lax.stop_gradient(jnp.max(row.distance, axis=-1))

@@ -24,17 +24,21 @@ class EvaluationPlan:
     Build it once a split with :meth:`build` and evaluate every few epochs: all blocks
     have one static shape, so that one compiled program serves them all. Users are dealt
     to blocks such that the blocks hold about equally many exclusions, which are kept as
-    (row, item) pairs: memory grows with the interactions, never with users × items.
+    (row, item) pairs in the order of the blocks, and worked off in chunks of one size, of
+    which a block with a very active user takes more than others: memory grows with the
+    interactions, never with users × items.
 
     Attributes:
       users: ``[blocks, block]`` user of each row; the padding repeats user 0.
-      rows: ``[blocks, pairs]`` row of each exclusion; out of range for padding.
-      items: ``[blocks, pairs]`` item of each exclusion.
+      rows: ``[pairs]`` row of each exclusion in its block; the padding is in no block.
+      items: ``[pairs]`` item of each exclusion.
+      starts: ``[blocks + 1]`` where the exclusions of each block begin.
       masked: ``[num_items]`` True for items that are no candidates, or ``None``.
       indptr: ``[num_users + 1]`` truth, CSR.
       indices: ``[truth]`` truth, CSR, sorted within a row.
       position: ``[evaluated users]`` place of each evaluated user in ``users.ravel()``.
       num_relevant: ``[evaluated users]`` relevant items of each.
+      chunk: exclusions written at a time.
       num_users: users of the model.
       num_items: items of the model.
       max_relevant: the largest of ``num_relevant``.
@@ -43,11 +47,13 @@ class EvaluationPlan:
     users: jax.Array
     rows: jax.Array
     items: jax.Array
+    starts: jax.Array
     masked: jax.Array | None
     indptr: jax.Array
     indices: jax.Array
     position: jax.Array
     num_relevant: jax.Array
+    chunk: int = dataclasses.field(metadata={"static": True})
     num_users: int = dataclasses.field(metadata={"static": True})
     num_items: int = dataclasses.field(metadata={"static": True})
     max_relevant: int = dataclasses.field(metadata={"static": True})
@@ -128,26 +134,22 @@ class EvaluationPlan:
         excluded = np.concatenate([i for _, i in pairs] or [np.zeros(0, int)])
         order = np.lexsort((excluded, slots))
         slots, excluded = slots[order], excluded[order]
-        blocks = slots // block
-        width = (
-            int(np.max(np.bincount(blocks, minlength=num_blocks))) if len(slots) else 0
-        )
-        rows = np.full((num_blocks, width), block, np.int32)
-        items = np.full((num_blocks, width), num_items, np.int32)
-        column = _rank_within(blocks)
-        rows[blocks, column] = slots % block
-        items[blocks, column] = excluded
+        counted = np.bincount(slots // block, minlength=num_blocks)
+        rows = _padded(slots % block)
+        chunk = min(_rounded(-(-len(slots) // num_blocks)), len(rows))
         grid = np.zeros(num_blocks * block, np.int32)
         grid[slot] = users
         return cls(
             users=jnp.asarray(grid.reshape(num_blocks, block)),
             rows=jnp.asarray(rows),
-            items=jnp.asarray(items),
+            items=jnp.asarray(_padded(excluded)),
+            starts=jnp.asarray(np.concatenate([[0], np.cumsum(counted)]), jnp.int32),
             masked=None if item_mask is None else ~jnp.asarray(item_mask, bool),
             indptr=jnp.asarray(indptr, jnp.int32),
             indices=jnp.asarray(indices, jnp.int32),
             position=jnp.asarray(slot, jnp.int32),
             num_relevant=jnp.asarray(counts[users], jnp.int32),
+            chunk=chunk,
             num_users=num_users,
             num_items=num_items,
             max_relevant=int(counts.max()),
@@ -172,6 +174,17 @@ def _check(
             raise ValueError("truth must not hold an item twice for one user.")
         indices = indices[np.lexsort((indices, rows))]
     return indptr, indices
+
+
+def _rounded(count: int) -> int:
+    """At least ``count``, to three binary digits: few sizes, hence few programs."""
+    unit = 1 << max(count.bit_length() - 3, 0)
+    return -(-count // unit) * unit
+
+
+def _padded(values: np.ndarray) -> np.ndarray:
+    """As int32, with zeros up to a round number."""
+    return np.pad(values, (0, _rounded(len(values)) - len(values))).astype(np.int32)
 
 
 def _deal(load: np.ndarray, num_blocks: int) -> np.ndarray:

@@ -51,12 +51,36 @@ def _relevant(plan: EvaluationPlan, users: jax.Array, items: jax.Array) -> jax.A
     return (low < end) & (plan.indices[jnp.minimum(low, last)] == items)
 
 
+def _exclude(
+    scores: jax.Array, plan: EvaluationPlan, first: jax.Array, last: jax.Array
+) -> jax.Array:
+    """Scores with -inf at the exclusions ``first … last - 1`` of the plan."""
+    total, size = len(plan.rows), plan.chunk
+    if not total:
+        return scores
+
+    def one_chunk(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        at, scores = state
+        start = jnp.minimum(at, total - size)  # the last one begins in the one before
+        rows, items = (
+            jax.lax.dynamic_slice_in_dim(x, start, size)
+            for x in (plan.rows, plan.items)
+        )
+        place = start + jnp.arange(size)
+        rows = jnp.where((place >= at) & (place < last), rows, len(scores))
+        return at + size, scores.at[rows, items].set(-jnp.inf, mode="drop")
+
+    return jax.lax.while_loop(
+        lambda state: state[0] < last, one_chunk, (first, scores)
+    )[1]
+
+
 @functools.partial(jax.jit, static_argnames=("scorer", "k"))
 def _rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
     """:func:`rank` without its checks."""
 
     def one_block(block: tuple[jax.Array, jax.Array, jax.Array]) -> Ranking:
-        users, rows, items = block
+        users, first, last = block
         scores = scorer(inputs, users).astype(jnp.float32)
         if scores.shape != (len(users), plan.num_items):
             raise ValueError(
@@ -65,12 +89,16 @@ def _rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
             )
         if plan.masked is not None:
             scores = jnp.where(plan.masked, -jnp.inf, scores)
-        scores = scores.at[rows, items].set(-jnp.inf, mode="drop")
+        scores = _exclude(scores, plan, first, last)
         values, best = top_k(scores, k)
+        # Where a NaN would stand depends on its sign.
+        lost = jnp.isnan(scores).any(axis=-1)
+        values = values.at[:, 0].set(jnp.where(lost, jnp.nan, values[:, 0]))
         hits = _relevant(plan, users, best) & (values > -jnp.inf)
         return Ranking(best, values, hits)
 
-    blocks = jax.lax.map(one_block, (plan.users, plan.rows, plan.items))
+    ends = plan.starts[:-1], plan.starts[1:]
+    blocks = jax.lax.map(one_block, (plan.users, *ends))
     return Ranking(*(x.reshape(-1, k)[plan.position] for x in blocks))
 
 
@@ -91,7 +119,6 @@ def rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
       FloatingPointError: a score is NaN.
     """
     ranking = _rank(scorer, inputs, plan, min(k, plan.num_items))
-    # NaN sorts above everything, so that any NaN of a row stands first.
     if bool(jnp.isnan(ranking.scores[:, 0]).any()):
         raise FloatingPointError("scores must be numbers; some user has a NaN score.")
     return ranking

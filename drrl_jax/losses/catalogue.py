@@ -151,8 +151,9 @@ def _varying_alike(tree: Any) -> Any:
     its gradient taken; JAX adds up what each device's rows have to say of it. XLA leaves
     nothing of the zeros.
     """
-    leaves = jax.tree.leaves(tree)
-    zero = sum(jnp.zeros_like(leaf[(0,) * leaf.ndim], jnp.float32) for leaf in leaves)
+    zero = jnp.zeros((), jnp.float32)
+    for leaf in jax.tree.leaves(tree):
+        zero = zero + jnp.zeros_like(leaf[(0,) * leaf.ndim], jnp.float32)
     return jax.tree.map(lambda x: x + zero.astype(x.dtype), tree)
 
 

@@ -18,6 +18,7 @@ of :math:`\kappa = (\gamma - 1)/\gamma`; one for all users, or one for each grou
 """
 
 import dataclasses
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -153,6 +154,15 @@ def learn_order(
         parts,
         optimiser=both,
         extra_params={"order": logits},
+        extra_config={
+            "learn_order": {
+                "start": float(start),
+                "rate": float(rate),
+                "inner_steps": int(inner_steps),
+                "criterion": criterion,
+                "groups": f"{zlib.crc32(groups.astype(np.int64).tobytes()):08x}",
+            }
+        },
         epoch=_make_epoch(parts, lookahead, optax.adam(rate), inner_steps),
     )
 

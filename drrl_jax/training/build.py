@@ -1,7 +1,8 @@
 """From a config to the parts of a run: data on the device, model, objective, rules."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -43,8 +44,15 @@ class Parts:
     # Scores blocks of users; one object for the run's life, since the ranking is
     # compiled for it.
     scorer: Scorer = evaluation.inner_products
-    # Parameters beside the model's and the loss's own, as they start (see bilevel.py).
+    # Parameters beside the model's and the loss's own, as they start, and what tells such
+    # a run from others of its config (see bilevel.py).
     extra_params: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
+    extra_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def embed(self) -> Callable[..., tuple[jax.Array, jax.Array]]:
+        """``embed(params, data)``: the objective's embeddings, compiled once a run."""
+        return jax.jit(self.objective.embeddings)
 
     def init(self, seed: int | jax.Array | None = None) -> TrainState:
         """The state before the first step, a pure function of the seed."""

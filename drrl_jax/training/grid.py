@@ -1,6 +1,7 @@
 """Many settings of a run in one program: shared data, a compile, a mapped epoch."""
 
 import copy
+import functools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import dro
-from drrl_jax.training.build import Parts
+from drrl_jax.training.build import Parts, make_objective
 from drrl_jax.training.config import defaults, has_budget, taken
 from drrl_jax.training.progress import finite_leaves
+from drrl_jax.training.sampling import draw_batch
 from drrl_jax.training.state import TrainState
 from drrl_jax.training.validation import validate
 
@@ -61,6 +63,12 @@ def _check_values(
     parts: Parts, overrides: Mapping[str, Sequence[float]], seeds: Sequence[int]
 ) -> None:
     """Refuses what a run of the setting alone would refuse."""
+    # The loss itself refuses plain numbers out of range, while it is traced.
+    start, key = jax.eval_shape(parts.init), jax.random.key(0)
+    state = start.params, start.per_user
+    rows = jnp.zeros(parts.sampling.batch_size, jnp.int32)
+    draw = functools.partial(draw_batch, sampling=parts.sampling)
+    batch = jax.eval_shape(draw, key, parts.data, rows)
     for number, seed in enumerate(seeds):
         config = copy.deepcopy(parts.config)
         given = {name: float(values[number]) for name, values in overrides.items()}
@@ -72,6 +80,12 @@ def _check_values(
         config.loss.update({k: v for k, v in given.items() if k in config.loss})
         try:
             validate(config)
+            objective = make_objective(
+                config,
+                parts.objective.model,
+                max_positives=parts.objective.max_positives,
+            )
+            jax.eval_shape(objective, *state, parts.data, batch, key)
         except ValueError as error:
             raise ValueError(f"setting {number}: {error}") from error
 
@@ -182,7 +196,8 @@ def train_grid(
             " there.",
             stacklevel=2,
         )
-    return Grid(states, np.asarray(history, np.float32), np.asarray(seconds))
+    losses = np.asarray(history, np.float32).reshape(-1, count)
+    return Grid(states, losses, np.asarray(seconds))
 
 
 def _mapped(

@@ -142,10 +142,10 @@ def fit(
     config = parts.config
     if workdir is not None:
         workdir = pathlib.Path(workdir)
-        claim_workdir(workdir, json.loads(config.to_json_best_effort()))
+        mine = json.loads(config.to_json_best_effort())
+        claim_workdir(workdir, {**mine, **parts.extra_config})
     training = config.training
     epoch_fn = jit_epoch(parts.epoch)
-    embed = jax.jit(parts.objective.embeddings)
     seed = jnp.asarray(config.seed, jnp.uint32)
     # A separate copy of the best: the epoch donates the state that it is given.
     state = parts.init()
@@ -186,7 +186,7 @@ def fit(
             if record["epoch"] % training.eval_every == 0 or last:
                 check_finite_parameters(state.params, record["epoch"], checkpointer)
                 line = {"epoch": record["epoch"], "loss": float(step_losses.mean())}
-                line |= _check(parts, embed, state, record)
+                line |= _check(parts, state, record)
                 if record["best_epoch"] == record["epoch"]:
                     best = _copy((state.params, state.per_user))
                 record["seconds"] = time.perf_counter() - started
@@ -211,21 +211,19 @@ def fit(
             checkpointer.close()
     params, per_user = best
     state = state._replace(params=params, per_user=per_user)
-    test = _evaluate(parts, embed, params, parts.test_split)
+    test = evaluate_state(parts, params, parts.test_split)
     record["seconds"] = time.perf_counter() - started
     results = _results(parts, test, record)
     records.finish(results)
     return state, results
 
 
-def _check(
-    parts: Parts, embed, state: TrainState, record: dict[str, Any]
-) -> dict[str, float]:
+def _check(parts: Parts, state: TrainState, record: dict[str, Any]) -> dict[str, float]:
     """Ranks the validation split and notes in the record whether it is the best yet."""
     if parts.valid_split is None:  # nothing to choose by: the last epoch is the result
         record["best_epoch"] = record["epoch"]
         return {}
-    scores = _evaluate(parts, embed, state.params, parts.valid_split)
+    scores = evaluate_state(parts, state.params, parts.valid_split)
     update_best(parts.config, record, scores)
     if record["best_epoch"] == record["epoch"]:
         record["valid"] = scores
@@ -262,15 +260,21 @@ def evaluate_state(
     split: evaluation.EvaluationPlan,
     **options: Any,
 ) -> Any:
-    """Ranks a split with the given parameters; options go to ``evaluate_scorer``."""
-    embed = jax.jit(parts.objective.embeddings)
-    return _evaluate(parts, embed, params, split, **options)
+    """Ranks a split with the given parameters.
 
+    Args:
+      parts: what ``build`` returned.
+      params: as in the state of its run.
+      split: ``parts.valid_split``, ``parts.test_split`` or another plan.
+      **options: of ``evaluation.evaluate_scorer``; ``ks`` and ``metrics`` are the
+        config's by default.
 
-def _evaluate(parts: Parts, embed, params, split, **options) -> Any:
-    inputs = parts.scorer_inputs(params, embed(params, parts.data))
-    options["ks"] = tuple(parts.config.evaluation.ks)
-    options["metrics"] = tuple(parts.config.evaluation.metrics)
+    Returns:
+      What ``evaluation.evaluate_scorer`` returns.
+    """
+    inputs = parts.scorer_inputs(params, parts.embed(params, parts.data))
+    options.setdefault("ks", tuple(parts.config.evaluation.ks))
+    options.setdefault("metrics", tuple(parts.config.evaluation.metrics))
     return evaluation.evaluate_scorer(parts.scorer, inputs, split, **options)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from drrl_jax import data as data_lib
@@ -55,17 +54,22 @@ def recommend(
     if not len(ids):
         return best
     # A plan ranks for the users of its truth; what the truth holds is of no matter here.
-    wanted = data_lib.Interactions(np.unique(ids), np.zeros(len(np.unique(ids))))
+    # Filled up to a power of two, so that few programs serve all numbers of users.
+    wanted = np.unique(ids)
+    others = np.setdiff1d(np.arange(dataset.num_users), wanted)
+    wanted = np.append(
+        wanted, others[: (1 << (len(wanted) - 1).bit_length()) - len(wanted)]
+    )
+    ranked = data_lib.Interactions(wanted, np.zeros(len(wanted)))
     plan = evaluation.EvaluationPlan.build(
-        data_lib.to_csr(wanted, dataset.num_users),
+        data_lib.to_csr(ranked, dataset.num_users),
         num_items=dataset.num_items,
         exclude=[
             data_lib.to_csr(pairs, dataset.num_users)
             for pairs in (dataset.known, dataset.valid)
         ],
     )
-    embedded = jax.jit(parts.objective.embeddings)(state.params, parts.data)
-    inputs = parts.scorer_inputs(state.params, embedded)
+    inputs = parts.scorer_inputs(state.params, parts.embed(state.params, parts.data))
     ranking = evaluation.rank(parts.scorer, inputs, plan, k)
     items = np.where(np.isneginf(ranking.scores), -1, ranking.items)
     best[:, : items.shape[1]] = items[np.searchsorted(plan.user_ids, ids)]

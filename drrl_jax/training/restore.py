@@ -53,8 +53,14 @@ def load_best(
         raise ValueError(
             f"{workdir} must hold a run; got no config.json or checkpoint."
         )
+    kept = json.loads(path.read_text())
+    if "learn_order" in kept:
+        raise ValueError(
+            f"{workdir} holds a run of learn_order, whose groups it does not: make the same"
+            " parts and fit them there, which reads the checkpoint."
+        )
     config = default_config()
-    config.update(json.loads(path.read_text()))
+    config.update(kept)
     parts = build(config, dataset)
     state = parts.init()
     checkpointer = Checkpointer(workdir / "checkpoints")

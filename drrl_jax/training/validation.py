@@ -203,7 +203,7 @@ def _check_noise(config: config_dict.ConfigDict) -> None:
             f" {training.negative_alpha!r}."
         )
     drawn = num_negatives(config)
-    if drawn is not None and 0 < drawn * training.false_negative_rate < 1:
+    if drawn is not None and 0 < round(drawn * training.false_negative_rate, 9) < 1:
         raise ValueError(
             "training.false_negative_rate must be 0 or take one of training.negatives at"
             f" least; got {training.false_negative_rate!r} of {drawn}."

@@ -56,16 +56,17 @@ def test_popularity_in_proportion_with_its_log_q(positives):
         np.testing.assert_allclose(logs - logs[0], expected - expected[0], atol=1e-3)
 
 
-def test_a_share_of_false_negatives(positives):
+@pytest.mark.parametrize(("rate", "count"), [(0.25, 25), (0.29, 29), (0.299, 29)])
+def test_a_share_of_false_negatives(positives, rate, count):
     rows, csr = positives
     table = data.negative_table(csr, ITEMS)
     drawn = np.asarray(
         data.sample_with_false_negatives(
-            jax.random.key(3), table, jnp.array([0, 4]), 100, 0.25
+            jax.random.key(3), table, jnp.array([0, 4]), 100, rate
         )
     )
     for user, row in zip((0, 4), drawn):
-        assert np.isin(row, rows[user]).sum() == 25
+        assert np.isin(row, rows[user]).sum() == count
 
 
 def test_false_positives_are_new_items():

@@ -140,7 +140,39 @@ def test_blocks_share_the_exclusions_evenly():
     heavy[:40, :50] = True
     plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(heavy), block=20)
     counted = heavy[truth.any(-1)].sum()
-    assert plan.rows.size <= 1.5 * counted
+    assert plan.rows.size <= 1.25 * counted and plan.chunk <= 1.25 * counted / 4
+
+
+def test_one_very_active_user_costs_its_own_exclusions():
+    users, items, truth, train = problem(12, num_users=400)
+    train[:] = False
+    train[:, 3] = True
+    train[5] = truth[5] = True
+    truth[5, 7] = train[5, 7] = False
+    truth[6, 1] = True
+    plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(train), block=4)
+    assert plan.rows.size <= 1.25 * train.sum() and plan.chunk < 10
+    want = brute_force(users @ items.T, truth, train)
+    found = evaluate(users, items, plan, ks=KS, metrics=NAMES, per_user=True)
+    for name, values in found.items():
+        assert_allclose(values, want[name], rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("num_items", [4, 4000])
+def test_a_nan_that_a_program_makes_is_one_too(num_items):
+    items = np.ones((num_items, 2), np.float32)
+    items[2] = 0  # whose cosine is 0 / 0, of the other sign than np.nan
+    plan = EvaluationPlan.build(
+        csr(np.eye(2, num_items, 1, bool)),
+        num_items=num_items,
+        exclude=csr(np.eye(2, num_items, dtype=bool)),
+    )
+    with pytest.raises(FloatingPointError, match="NaN"):
+        evaluate(
+            jnp.ones((2, 2)),
+            jax.jit(lambda x: x / jnp.linalg.norm(x, axis=1, keepdims=True))(items),
+            plan,
+        )
 
 
 def test_nan_scores_are_an_error_and_not_a_ranking():

@@ -130,3 +130,21 @@ def test_starts_as_often_as_one_likes_and_takes_no_other_settings():
     np.testing.assert_array_equal(first.params["order"], second.params["order"])
     with pytest.raises(ValueError, match="one setting; got overrides temperature"):
         training.train_grid(learned, {"temperature": [0.1, 0.9]})
+
+
+def test_a_folder_belongs_to_one_way_to_learn_an_order(tmp_path):
+    parts = parts_of(training__epochs=1, **TEMPERED)
+    groups = bilevel.activity_groups(parts, 1)
+
+    def learned(start):
+        return bilevel.learn_order(parts, groups, start=start, rate=0.0, inner_steps=1)
+
+    first = training.fit(learned(1.5), tmp_path, progress=False)[1]
+    again = training.fit(learned(1.5), tmp_path, progress=False)[1]
+    assert again["test"] == first["test"]
+    with pytest.raises(ValueError, match="learn_order.start is 1.5 there and 4.0 here"):
+        training.fit(learned(4.0), tmp_path, progress=False)
+    with pytest.raises(ValueError, match="learn_order.* is .* there and None here"):
+        training.run(parts.config, tmp_path, dataset=parts.dataset, progress=False)
+    with pytest.raises(ValueError, match="holds a run of learn_order"):
+        training.load_best(tmp_path, dataset=parts.dataset)

@@ -48,6 +48,24 @@ def test_grid_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="setting 1: seed must lie .* got -1"):
         training.train_grid(parts, {}, seeds=[0, -1])
     assert parts.config == tiny_config()
+    assert training.train_grid(parts, {"gamma": [1, 2]}, epochs=0).losses.shape == (
+        0,
+        2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "value", "sentence"),
+    [
+        ("llpauc", "alpha", 2.0, "alpha must be at most 1; got 2.0"),
+        ("drrl_dual", "gamma", 1.0, "gamma must be above 1"),
+        ("drrl_dual", "epsilon", -0.5, "epsilon must be at least 0; got -0.5"),
+    ],
+)
+def test_grid_refuses_what_the_loss_of_a_run_would(loss, name, value, sentence):
+    parts = training.build(tiny_config(loss__name=loss), tiny_dataset())
+    with pytest.raises(ValueError, match=f"setting 0: {sentence}"):
+        training.train_grid(parts, {name: [value]})
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,18 @@ def test_the_best_unseen_items_by_the_scores_of_the_model(model):
     )
 
 
+def test_a_split_is_ranked_by_the_metrics_one_asks_for():
+    parts = training.build(tiny_config(), tiny_dataset())
+    params = parts.init().params
+    found = training.evaluate_state(
+        parts, params, parts.test_split, ks=(3,), metrics=("hit",)
+    )
+    assert list(found) == ["hit@3"]
+    assert set(training.evaluate_state(parts, params, parts.test_split)) > set(
+        training.evaluate_state(parts, params, parts.test_split, ks=(5,))
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
