@@ -32,6 +32,26 @@ def test_a_loss_of_rows_is_one_of_sharded_rows(gamma):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("gamma", [1.0, 1.5, 3.0, jnp.inf])
+def test_rows_of_a_mesh_whose_axes_are_in_the_types(gamma):
+    kind = jax.sharding.AxisType.Explicit
+    mesh = jax.make_mesh((1,), ("rows",), axis_types=(kind,))
+    scores = jnp.asarray(np.random.default_rng(0).random((4, 7)), jnp.float32)
+    probs = jnp.arange(1.0, 8.0)
+
+    def both(scores):
+        def mean(scores):
+            options = dict(gamma=gamma, radius=0.4, probs=probs)
+            return dro.worst_case_mean(scores, **options).sum()
+
+        return jax.jit(jax.value_and_grad(mean))(scores)
+
+    with jax.set_mesh(mesh):
+        found = both(jax.device_put(scores, ROWS))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(both(scores))):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_narrow_scores_where_promotion_is_strict():
     values = jnp.ones((3, 4), jnp.bfloat16)
     with jax.numpy_dtype_promotion("strict"):
