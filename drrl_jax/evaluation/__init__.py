@@ -19,8 +19,8 @@ from drrl_jax.evaluation.ranking import (
     inner_products,
     popularity_scores,
     rank,
-    top_k,
 )
+from drrl_jax.evaluation.selection import top_k
 from drrl_jax.evaluation.significance import (
     Comparison,
     PairedTests,

@@ -39,6 +39,7 @@ class EvaluationPlan:
       position: ``[evaluated users]`` place of each evaluated user in ``users.ravel()``.
       num_relevant: ``[evaluated users]`` relevant items of each.
       chunk: exclusions written at a time.
+      chunks: the most chunks of a block.
       num_users: users of the model.
       num_items: items of the model.
       max_relevant: the largest of ``num_relevant``.
@@ -54,6 +55,7 @@ class EvaluationPlan:
     position: jax.Array
     num_relevant: jax.Array
     chunk: int = dataclasses.field(metadata={"static": True})
+    chunks: int = dataclasses.field(metadata={"static": True})
     num_users: int = dataclasses.field(metadata={"static": True})
     num_items: int = dataclasses.field(metadata={"static": True})
     max_relevant: int = dataclasses.field(metadata={"static": True})
@@ -136,7 +138,8 @@ class EvaluationPlan:
         slots, excluded = slots[order], excluded[order]
         counted = np.bincount(slots // block, minlength=num_blocks)
         rows = _padded(slots % block)
-        chunk = min(_rounded(-(-len(slots) // num_blocks)), len(rows))
+        chunk, most = -(-len(slots) // num_blocks), int(counted.max())
+        chunk = min(_rounded(most if most < 2 * chunk else chunk), len(rows))
         grid = np.zeros(num_blocks * block, np.int32)
         grid[slot] = users
         return cls(
@@ -150,6 +153,7 @@ class EvaluationPlan:
             position=jnp.asarray(slot, jnp.int32),
             num_relevant=jnp.asarray(counts[users], jnp.int32),
             chunk=chunk,
+            chunks=-(-most // max(chunk, 1)),
             num_users=num_users,
             num_items=num_items,
             max_relevant=int(counts.max()),

@@ -17,7 +17,7 @@ import numpy as np
 from drrl_jax._numbers import check_ids
 from drrl_jax.evaluation.metrics import check_metrics, ranking_metrics
 from drrl_jax.evaluation.plan import EvaluationPlan
-from drrl_jax.evaluation.selection import top_k
+from drrl_jax.evaluation.selection import select
 from drrl_jax.products import product
 
 Scorer = Callable[[Any, jax.Array], jax.Array]
@@ -70,16 +70,22 @@ def _exclude(
         rows = jnp.where((place >= at) & (place < last), rows, len(scores))
         return at + size, scores.at[rows, items].set(-jnp.inf, mode="drop")
 
+    if plan.chunks == 1:  # without a loop, whose state XLA copies
+        return one_chunk((first, scores))[1]
     return jax.lax.while_loop(
         lambda state: state[0] < last, one_chunk, (first, scores)
     )[1]
 
 
 @functools.partial(jax.jit, static_argnames=("scorer", "k"))
-def _rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
-    """:func:`rank` without its checks."""
+def _rank(
+    scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int
+) -> tuple[Ranking, jax.Array]:
+    """:func:`rank` without its checks, and whether a score is NaN."""
 
-    def one_block(block: tuple[jax.Array, jax.Array, jax.Array]) -> Ranking:
+    def one_block(
+        block: tuple[jax.Array, jax.Array, jax.Array],
+    ) -> tuple[Ranking, jax.Array]:
         users, first, last = block
         scores = scorer(inputs, users).astype(jnp.float32)
         if scores.shape != (len(users), plan.num_items):
@@ -90,16 +96,14 @@ def _rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
         if plan.masked is not None:
             scores = jnp.where(plan.masked, -jnp.inf, scores)
         scores = _exclude(scores, plan, first, last)
-        values, best = top_k(scores, k)
-        # Where a NaN would stand depends on its sign.
-        lost = jnp.isnan(scores).any(axis=-1)
-        values = values.at[:, 0].set(jnp.where(lost, jnp.nan, values[:, 0]))
+        values, best, lost = select(scores, k)
         hits = _relevant(plan, users, best) & (values > -jnp.inf)
-        return Ranking(best, values, hits)
+        return Ranking(best, values, hits), lost
 
     ends = plan.starts[:-1], plan.starts[1:]
-    blocks = jax.lax.map(one_block, (plan.users, *ends))
-    return Ranking(*(x.reshape(-1, k)[plan.position] for x in blocks))
+    blocks, lost = jax.lax.map(one_block, (plan.users, *ends))
+    ranking = Ranking(*(x.reshape(-1, k)[plan.position] for x in blocks))
+    return ranking, lost.any()
 
 
 def rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
@@ -118,8 +122,8 @@ def rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
     Raises:
       FloatingPointError: a score is NaN.
     """
-    ranking = _rank(scorer, inputs, plan, min(k, plan.num_items))
-    if bool(jnp.isnan(ranking.scores[:, 0]).any()):
+    ranking, lost = _rank(scorer, inputs, plan, min(k, plan.num_items))
+    if bool(lost):
         raise FloatingPointError("scores must be numbers; some user has a NaN score.")
     return ranking
 

@@ -31,14 +31,24 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
       >>> values.tolist(), items.tolist()
       ([[3.0, 3.0, 2.0]], [[1, 3, 2]])
     """
+    return select(scores, k)[:2]
+
+
+def select(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`top_k`, and whether a score is NaN.
+
+    In a list a NaN stands first or last, by its sign, which programs do not agree on.
+    """
     rows, num_items = scores.shape
     if jax.default_backend() != "cpu" or num_items < _TWO_STAGE_RATIO * k:
-        return jax.lax.top_k(scores, k)
+        return *jax.lax.top_k(scores, k), jnp.isnan(scores).any(axis=0).any()
     # The last group may be short: padding it would copy all scores.
     whole = num_items // _GROUP * _GROUP
-    best = scores[:, :whole].reshape(rows, -1, _GROUP).max(-1)
+    # A maximum may pass a NaN over. As infinity it is among the candidates.
+    shown = jnp.where(jnp.isnan(scores), jnp.inf, scores)
+    best = shown[:, :whole].reshape(rows, -1, _GROUP).max(-1)
     if whole < num_items:
-        rest = scores[:, whole:].max(-1, keepdims=True)
+        rest = shown[:, whole:].max(-1, keepdims=True)
         best = jnp.concatenate([best, rest], axis=1)
     _, chosen = jax.lax.top_k(best, k)
     places = jnp.sort(chosen, -1)[:, :, None] * _GROUP + jnp.arange(_GROUP)
@@ -47,4 +57,5 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
         scores, places, axis=1, mode="fill", fill_value=-jnp.inf
     )
     values, order = jax.lax.top_k(candidates, k)
-    return values, jnp.take_along_axis(places, order, axis=1)
+    lost = jnp.isnan(candidates).any(axis=0).any()
+    return values, jnp.take_along_axis(places, order, axis=1), lost
