@@ -55,7 +55,7 @@ CASES = {
     "number": (["--config.training.epochs=three"], "'three'"),
     "config": (["--config=nope.py"], "nope.py"),
     "ablation: field": (["--config.loss.nmae=x"], "did you mean 'name'?"),
-    "ablation: method": (["--methods=foo"], "methods must be among neither: hinge"),
+    "ablation: method": (["--methods=foo"], 'methods must be among "neither: hinge'),
     "ablation: seed": (["--config.seed=3"], "run seeds 0, 1"),
     "ablation: value": (["--config.loss.gamma=.5"], "at least 1; got 0.5"),
     "workdir": (["--workdir={empty}/x", "--config.baselines=()"], "Not a directory"),
