@@ -63,7 +63,9 @@ def _check_values(
     parts: Parts, overrides: Mapping[str, Sequence[float]], seeds: Sequence[int]
 ) -> None:
     """Refuses what a run of the setting alone would refuse."""
-    # The loss itself refuses plain numbers out of range, while it is traced.
+    # The loss itself refuses plain numbers out of range, while it is traced, once for
+    # equal ones; those of the config have been.
+    tried: list[dict[str, float]] = [{}]
     start, key = jax.eval_shape(parts.init), jax.random.key(0)
     state = start.params, start.per_user
     rows = jnp.zeros(parts.sampling.batch_size, jnp.int32)
@@ -80,6 +82,9 @@ def _check_values(
         config.loss.update({k: v for k, v in given.items() if k in config.loss})
         try:
             validate(config)
+            if given in tried:
+                continue
+            tried.append(given)
             objective = make_objective(
                 config,
                 parts.objective.model,
