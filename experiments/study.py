@@ -164,9 +164,10 @@ class Study:
 
     def _note_maker(self, row: Row) -> None:
         """Says, once, that a point comes from other code or another kind of device."""
-        other = {k: row[k] for k, v in _maker().items() if row.get(k, v) != v}
+        mine = _maker()
+        other = {k: row[k] for k, v in mine.items() if row.get(k, v) != v}
         if other and not self._noted:
-            here = ", ".join(f"{name} {_maker()[name]}" for name in other)
+            here = ", ".join(f"{name} {mine[name]}" for name in other)
             there = ", ".join(f"{name} {value}" for name, value in other.items())
             print(f"points of {self.workdir} are of {there}; here it is {here}")
             self._noted = True

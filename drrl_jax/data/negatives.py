@@ -152,9 +152,8 @@ def sample_with_false_negatives(
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"rate must lie in [0, 1]; got {rate}.")
-    false = int(
-        round(num * rate, 9)
-    )  # .29 of 100 is 29, which a product of floats misses
+    # .29 of 100 is 29, which a product of floats misses.
+    false = int(round(num * rate, 9))
     if not false:
         return sample_negatives(key, table, users, num)
     key, false_key = jax.random.split(key)
