@@ -17,7 +17,7 @@ is refused. This page is written by `python docs/make_configuration.py`.
 """
 
 MEANINGS = {
-    "baselines": "what trains beside the run: `'popularity'` and losses",
+    "baselines": "what trains beside the run: `popularity`, `bpr`, `softmax`, as `\"('bpr','softmax')\"`; the quickstart has the first two, `'()'` is none",
     "seed": "of initialisation, order and negatives",
     "data.cleaning": "`clean` removes dirt, `keep` keeps it, `error` stops at it",
     "data.core": "repeatedly drops users and items with fewer interactions; 0: none",

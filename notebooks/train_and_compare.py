@@ -52,7 +52,9 @@ import pathlib
 from drrl_jax import training
 
 config = training.default_config()
-beauty = pathlib.Path(os.environ.get("DRRL_DATA", "../shared/data")) / "amazon-beauty"
+beauty = (
+    pathlib.Path(os.environ.get("DRRL_DATA", "../../shared/data")) / "amazon-beauty"
+)
 quick = bool(os.environ.get("DRRL_QUICK"))  # the tests: synthetic, small
 if beauty.exists() and not quick:
     config.data.source, config.data.path = "files", str(beauty)

@@ -84,13 +84,12 @@ def cut(line: str, separator: str | None, *, strict: bool = False) -> list[str]:
     """
     if separator == "," and '"' in line:
         fields = next(csv.reader([line], skipinitialspace=True, strict=strict))
-    else:
-        fields = line.split(separator)
-    return [_unquoted(field.strip()) for field in fields]
+        return [_unquoted(field.strip(), "'") for field in fields]
+    return [_unquoted(field.strip()) for field in line.split(separator)]
 
 
-def _unquoted(field: str) -> str:
-    quoted = len(field) > 1 and field[0] == field[-1] and field[0] in "\"'"
+def _unquoted(field: str, marks: str = "\"'") -> str:
+    quoted = len(field) > 1 and field[0] == field[-1] and field[0] in marks
     return field[1:-1].strip() if quoted else field
 
 

@@ -57,7 +57,7 @@ def negative_table(positives: Csr, num_items: int) -> NegativeTable:
       A ``NegativeTable``; pass it to jitted functions as an argument.
 
     Raises:
-      ValueError: if an item id is outside the catalogue.
+      ValueError: if an item id is no whole number or outside the catalogue.
 
     Example:
       >>> from drrl_jax.data import Interactions, negative_table, to_csr
@@ -67,8 +67,9 @@ def negative_table(positives: Csr, num_items: int) -> NegativeTable:
       ([1, 2], 2)
     """
     indptr = np.asarray(positives.indptr, np.int32)
-    indices = np.asarray(positives.indices, np.int32)
+    indices = np.asarray(positives.indices)
     check_ids("item ids", indices, num_items)
+    indices = indices.astype(np.int32)
     degrees = np.diff(indptr)
     offsets = np.arange(len(indices), dtype=np.int32) - np.repeat(indptr[:-1], degrees)
     # A gather needs something to read even when nobody has a positive.
@@ -122,9 +123,9 @@ def sample_with_false_negatives(
 ) -> jax.Array:
     """Negatives of which a share are the user's own training positives (noise study).
 
-    The first ``int(num · rate)`` columns are drawn uniformly from the positives of the
-    row's user, with replacement, the others as ``sample_negatives`` does. A user
-    without positives gets negatives only.
+    The first ``⌊num · rate⌋`` columns (29 for .29 of 100, which as floats is less) are
+    drawn uniformly from the positives of the row's user, with replacement, the others as
+    ``sample_negatives`` does. A user without positives gets negatives only.
 
     Args:
       key: a JAX random key.
@@ -152,7 +153,6 @@ def sample_with_false_negatives(
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"rate must lie in [0, 1]; got {rate}.")
-    # .29 of 100 is 29, which a product of floats misses.
     false = int(round(num * rate, 9))
     if not false:
         return sample_negatives(key, table, users, num)

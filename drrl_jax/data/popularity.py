@@ -86,8 +86,9 @@ def popularity_table(
             f"got shape {counts.shape}, sum {counts.sum():g}."
         )
     indptr = np.asarray(positives.indptr, np.int32)
-    indices = np.asarray(positives.indices, np.int32)
+    indices = np.asarray(positives.indices)
     check_ids("item ids", indices, len(counts))
+    indices = indices.astype(np.int32)
     seen = counts > 0
     # Of the largest power, which is 1 by this division: nothing overflows.
     peak = counts.max() if alpha > 0 else counts[seen].min()

@@ -16,7 +16,7 @@ PARTS = ("train", "valid", "test")
 _SUFFIXES = (".txt", ".tsv", ".csv", ".inter", ".dat", ".data")
 _NAMES = {
     "train": r"train|training",
-    "valid": r"valid|val|validate|validation|eval|dev",
+    "valid": r"valid|val|validate|validation|dev",
     "test": r"test|testing",
 }
 _UNSPLIT = r".*\.inter|ratings\.(dat|csv)|u\.data|interactions\..*"
@@ -154,8 +154,9 @@ def read_bytes(path: pathlib.Path) -> bytes:
 def find_parts(path: str | pathlib.Path) -> dict[str, pathlib.Path]:
     """Which file holds which part: ``{"train": …, "test": …}`` or ``{"all": …}``.
 
-    In a directory, files named for ``train``, ``valid`` (``val``, ``validation``,
-    ``dev``) and ``test``, alone or set off by ``.``, ``_`` or ``-``, are a split; else
+    In a directory, files named for ``train``, ``valid`` (``val``, ``validate``,
+    ``validation``, ``dev``) and ``test``, alone or set off by ``.``, ``_`` or ``-``, are
+    a split, where a file ``eval`` is ``valid`` if no other is; else
     it must hold one file of interactions (``*.inter``, ``ratings.dat``,
     ``ratings.csv``, ``u.data``, ``interactions.*``, or whatever text file is alone).
 
@@ -185,6 +186,8 @@ def find_parts(path: str | pathlib.Path) -> dict[str, pathlib.Path]:
     for part, names in _NAMES.items():
         pattern = rf"(.*[._-])?({names})([._-].*)?"
         fits = [f for f in files if re.fullmatch(pattern, _stem(f))]
+        if part == "valid" and not fits:  # else it may be anything of an evaluation
+            fits = [f for f in files if _stem(f) == "eval"]
         if fits:
             parts[part] = _only(fits, path, f"one {part} file")
     if parts:

@@ -112,6 +112,7 @@ def rows(x: ArrayLike, name: str, scores: Array) -> Array:
             f"{name} must broadcast to the rows of values; got values {scores.shape}, "
             f"{name} {jnp.shape(x)}."
         )
+    check_real(name, x)
     # Not `broadcast_to`: what it makes lies on no mesh, where the rows may.
     like = jnp.zeros_like(lax.stop_gradient(jnp.sum(scores, axis=-1)))
     return lax.convert_element_type(jnp.asarray(x), scores.dtype) + like

@@ -174,7 +174,10 @@ def check_metrics(ks: Sequence[int], names: Sequence[str], *, where: str = "") -
     """
     for name, several in (("ks", ks), ("metrics", names)):
         if isinstance(several, str) or np.ndim(several) != 1 or not len(several):
-            raise ValueError(f"{where}{name} must be a tuple; got {several!r}.")
+            raise ValueError(
+                f"{where}{name} must be a tuple or list of at least one;"
+                f" got {several!r}."
+            )
     for k in ks:
         if not is_cut_off(k):
             raise ValueError(f"{where}ks must be positive integers; got {k!r}.")

@@ -39,7 +39,7 @@ class EvaluationPlan:
       position: ``[evaluated users]`` place of each evaluated user in ``users.ravel()``.
       num_relevant: ``[evaluated users]`` relevant items of each.
       chunk: exclusions written at a time.
-      chunks: the most chunks of a block.
+      one_chunk: whether every block's exclusions are one chunk (static).
       num_users: users of the model.
       num_items: items of the model.
       max_relevant: the largest of ``num_relevant``.
@@ -55,7 +55,7 @@ class EvaluationPlan:
     position: jax.Array
     num_relevant: jax.Array
     chunk: int = dataclasses.field(metadata={"static": True})
-    chunks: int = dataclasses.field(metadata={"static": True})
+    one_chunk: bool = dataclasses.field(metadata={"static": True})
     num_users: int = dataclasses.field(metadata={"static": True})
     num_items: int = dataclasses.field(metadata={"static": True})
     max_relevant: int = dataclasses.field(metadata={"static": True})
@@ -153,7 +153,7 @@ class EvaluationPlan:
             position=jnp.asarray(slot, jnp.int32),
             num_relevant=jnp.asarray(counts[users], jnp.int32),
             chunk=chunk,
-            chunks=-(-most // max(chunk, 1)),
+            one_chunk=0 < most <= chunk,
             num_users=num_users,
             num_items=num_items,
             max_relevant=int(counts.max()),

@@ -70,7 +70,7 @@ def _exclude(
         rows = jnp.where((place >= at) & (place < last), rows, len(scores))
         return at + size, scores.at[rows, items].set(-jnp.inf, mode="drop")
 
-    if plan.chunks == 1:  # without a loop, whose state XLA copies
+    if plan.one_chunk:  # without a loop, whose state XLA copies
         return one_chunk((first, scores))[1]
     return jax.lax.while_loop(
         lambda state: state[0] < last, one_chunk, (first, scores)

@@ -44,8 +44,10 @@ def select(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         return *jax.lax.top_k(scores, k), jnp.isnan(scores).any(axis=0).any()
     # The last group may be short: padding it would copy all scores.
     whole = num_items // _GROUP * _GROUP
-    # A maximum may pass a NaN over. As infinity it is among the candidates.
-    shown = jnp.where(jnp.isnan(scores), jnp.inf, scores)
+    # A maximum may pass a NaN over. As infinity, which no score is, it is among the
+    # candidates.
+    largest = jnp.finfo(scores.dtype).max
+    shown = jnp.where(jnp.isnan(scores), jnp.inf, jnp.minimum(scores, largest))
     best = shown[:, :whole].reshape(rows, -1, _GROUP).max(-1)
     if whole < num_items:
         rest = shown[:, whole:].max(-1, keepdims=True)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
-from drrl_jax._numbers import is_number
+from drrl_jax._numbers import check_real, is_number
 from drrl_jax.losses.rows import as_float
 from drrl_jax.products import entries_in_flight, product, weights_for, wide_type
 from drrl_jax.scores import all_but, catalogue_scores
@@ -120,6 +120,7 @@ def catalogue(
     if weights is None:
         weights = jnp.full((batch,), 1 / batch)
     wide = wide_type(pos_scores, users, items)
+    check_real("weights", weights)
     weights = jax.lax.stop_gradient(jnp.asarray(weights, wide))
     if weights.shape != (batch,):
         raise ValueError(f"weights must be [batch], {(batch,)}; got {weights.shape}.")
@@ -177,7 +178,7 @@ def _ids(exclude: ArrayLike, num_items: int) -> jax.Array:
 
 
 def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
-    array = as_float(value)  # all of these are differentiated
+    array = as_float(value, name)  # all of these are differentiated
     if array.shape not in ((), (1,), (batch,)):
         raise ValueError(
             f"{name} must be one number or one a row, {(batch,)}; got {array.shape}."

@@ -229,10 +229,10 @@ def prepare(
     return rows
 
 
-def as_float(scores: ArrayLike) -> jax.Array:
-    """An array of floats: whole numbers have no gradient."""
-    array = jnp.asarray(scores)
-    check_scores("scores", array)
+def as_float(values: ArrayLike, name: str = "scores") -> jax.Array:
+    """An array of floats: whole numbers have no gradient; ``name`` is for the error."""
+    array = jnp.asarray(values)
+    check_scores(name, array)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 

@@ -39,7 +39,7 @@ def sl_at_k(
       neg_scores: ``[..., negatives]``.
       quantile: :math:`\beta_K`, the user's K-th largest score over all items, a
         scalar or one a row; estimated every few epochs, outside of the loss (of
-        embeddings, ``jax.lax.top_k(users @ items.T, k)[0][:, -1]`` is every user's).
+        embeddings, ``evaluation.top_k(users @ items.T, k)[0].min(-1)`` is every user's).
       temperature: :math:`\tau_d > 0`, a scalar or one a row.
       weight_temperature: :math:`\tau_w > 0`, a scalar or one a row.
       negative_weight: :math:`w > 0`, a scalar or one a row; None: N, as published.

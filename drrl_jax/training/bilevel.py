@@ -134,9 +134,10 @@ def learn_order(
         )
     if not 0 <= rate < np.inf:
         raise ValueError(f"rate must be at least 0 and finite; got {rate!r}.")
-    if not 1 <= inner_steps <= parts.steps_per_epoch:
+    whole = isinstance(inner_steps, int | np.integer)
+    if not (whole and 1 <= inner_steps <= parts.steps_per_epoch):
         raise ValueError(
-            "inner_steps must be at least 1 and at most the steps of an epoch,"
+            "inner_steps must be whole, at least 1 and at most the steps of an epoch,"
             f" {parts.steps_per_epoch}; got {inner_steps!r}."
         )
     groups = _checked_groups(groups, parts.dataset.num_users)

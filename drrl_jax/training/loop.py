@@ -53,7 +53,8 @@ def run(
     Raises:
       ValueError: for impossible configs, bad data, or a workdir of another config or,
         where data are read or given, of other data.
-      NonFiniteLossError: if the loss leaves the finite numbers; names the step.
+      NonFiniteLossError: if the loss or a parameter leaves the finite numbers; names
+        the step, or the epoch and the parameter.
       CheckpointError: if a checkpoint cannot be read or written.
 
     Example:

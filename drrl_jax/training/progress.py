@@ -12,7 +12,7 @@ from drrl_jax.training.checkpoint import Checkpointer
 
 
 class NonFiniteLossError(FloatingPointError):
-    """The loss became NaN or infinite."""
+    """The loss, or a parameter, became NaN or infinite."""
 
 
 def new_record(fingerprint: str) -> dict[str, Any]:

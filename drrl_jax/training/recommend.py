@@ -65,8 +65,8 @@ def recommend(
         data_lib.to_csr(ranked, dataset.num_users),
         num_items=dataset.num_items,
         exclude=[
-            data_lib.to_csr(pairs, dataset.num_users)
-            for pairs in (dataset.known, dataset.valid)
+            parts.data.positives,
+            data_lib.to_csr(dataset.valid, dataset.num_users),
         ],
     )
     inputs = parts.scorer_inputs(state.params, parts.embed(state.params, parts.data))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from drrl_jax import dro, scores
+from drrl_jax.dro.order import kappa_of
 from drrl_jax.evaluation import top_k as best_items
 from drrl_jax.training.objective import Objective, Params
 from drrl_jax.training.state import DeviceData
@@ -54,9 +55,12 @@ def refresh(
             init=per_user["temperature"][block_ids],
         )
         # At radius 0 it is minus infinity: far below all scores the dual is their mean
-        # as nearly, and in float32 nearer.
+        # as nearly, and in float32 nearer. How far is a matter of the temperature, which
+        # is `depth * kappa` ranges of the scores: near order 1 thresholds lie deep.
         least = product.min(axis=-1)
-        deep = least - 1e3 * (product.max(axis=-1) - least)
+        kappa = jnp.maximum(kappa_of(hyper["gamma"], product.dtype), 1e-6)
+        depth = jnp.maximum(1e3, 10 / kappa)
+        deep = least - depth * (product.max(axis=-1) - least)
         return {
             "threshold": jnp.maximum(solution.threshold, deep),
             "temperature": solution.temperature,

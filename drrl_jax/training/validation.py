@@ -111,8 +111,6 @@ def validate(config: config_dict.ConfigDict) -> None:
     choice("training.route", training.route, ("auto", "dense", "gather"))
     _check_scores(config)
     choice("evaluation.protocol", evaluation.protocol, PROTOCOLS)
-    if not evaluation.ks:
-        raise ValueError("evaluation.ks must be positive integers; got none.")
     check_metrics(evaluation.ks, evaluation.metrics, where="evaluation.")
     at_least("evaluation.block", evaluation.block, 0)
     if not 0 <= config.seed < 2**32:

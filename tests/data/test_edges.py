@@ -94,6 +94,20 @@ def test_jit_is_eager_and_tables_are_arguments():
     assert "i64" not in jitted.lower(KEY, table, users, 9).as_text().split("main")[0]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda csr: data.negative_table(csr, 5),
+        lambda csr: data.popularity_table(csr, np.ones(5), alpha=1.0),
+    ],
+    ids=["uniform", "popularity"],
+)
+def test_ids_that_a_cast_would_change_are_refused(make):
+    for item, got in ((2.5, "be integers in .*got 2.5"), (2**32 + 1, "got 4294967297")):
+        with pytest.raises(ValueError, match=got):
+            make(data.Csr(np.array([0, 1]), np.array([item])))
+
+
 def test_ids_outside_are_refused():
     pairs = data.Interactions([0, 4], [1, 9])
     with pytest.raises(ValueError, match=r"user ids must lie in \[0, 4\); got 0 to 4"):

@@ -203,6 +203,11 @@ def test_quoted_fields_hold_commas_and_pairs_of_quotes():
     assert columns.layout.left_out == ("title",)
 
 
+def test_quotes_of_the_value_stay_between_commas():
+    columns = parsing.parse(b'"""a""",1\na,2\n\'b\',3\n', "x.csv", ids="string")
+    assert columns.users.tolist() == ['"a"', "a", "b"]
+
+
 def test_a_quote_without_a_partner_belongs_to_its_id():
     columns = parsing.parse(b"u\tDogs\nu\tDogs'\nv\t'Cats\nv\t'Cats'\n", "x.tsv")
     assert columns.items.tolist() == ["Dogs", "Dogs'", "'Cats", "Cats"]

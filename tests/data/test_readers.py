@@ -201,3 +201,7 @@ def test_what_was_read_and_what_was_not_is_told(tmp_path):
     files = data.read(tmp_path)
     assert sorted(files.parts) == ["test", "train", "valid"]
     assert files.found == "read as pairs (user, item)"
+    (tmp_path / "eval_metrics.csv").write_text("recall,0.5\n")
+    assert sorted(data.read(tmp_path).parts) == ["test", "train", "valid"]
+    (tmp_path / "validate.csv").rename(tmp_path / "eval.csv")
+    assert sorted(data.read(tmp_path).parts) == ["test", "train", "valid"]

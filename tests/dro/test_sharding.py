@@ -67,6 +67,10 @@ def test_narrow_scores_where_promotion_is_strict():
             lambda f: dro.worst_case(f, gamma=2.0, radius=0.1, probs=f + 1j),
             "probs must be real; got complex64",
         ),
+        (
+            lambda f: dro.worst_case(f, gamma=2.0, radius=0.1 + 1j),
+            "radius must be real; got complex",
+        ),
         (lambda f: dro.renyi_divergence([0.5, 0.5], f, 2.0), "p must be an array"),
         (
             lambda f: dro.renyi_divergence(0.5, 0.5, 2.0),

@@ -8,7 +8,13 @@ from numpy.testing import assert_allclose
 
 from drrl_jax import data, evaluation
 from drrl_jax.data.interactions import Csr
-from drrl_jax.evaluation import METRICS, EvaluationPlan, evaluate, ranking_metrics
+from drrl_jax.evaluation import (
+    METRICS,
+    EvaluationPlan,
+    evaluate,
+    ranking_metrics,
+    selection,
+)
 
 KS, NAMES = (1, 5, 10), tuple(METRICS)
 
@@ -175,6 +181,13 @@ def test_a_nan_that_a_program_makes_is_one_too(num_items):
         )
 
 
+def test_a_nan_behind_infinite_scores_is_seen():
+    scores = jnp.zeros((2, 1000)).at[:, 0].set(jnp.inf)
+    assert not selection.select(scores, 1)[2]
+    assert selection.top_k(scores, 1)[0].tolist() == [[jnp.inf], [jnp.inf]]
+    assert selection.select(scores.at[1, 100].set(jnp.nan), 1)[2]
+
+
 def test_nan_scores_are_an_error_and_not_a_ranking():
     users, items, truth, train = problem(10)
     plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(train))
@@ -215,7 +228,7 @@ def test_cut_offs_of_numpy_and_names_in_a_tuple():
     hits = jnp.ones((1, 3), bool)
     found = evaluation.ranking_metrics(hits, jnp.ones(1), np.array([1, 3]), ("recall",))
     assert list(found) == ["recall@1", "recall@3"]
-    with pytest.raises(ValueError, match="metrics must be a tuple; got 'ndcg'"):
+    with pytest.raises(ValueError, match="metrics must be a tuple .*; got 'ndcg'"):
         evaluation.ranking_metrics(hits, jnp.ones(1), names="ndcg")
 
 

@@ -166,6 +166,11 @@ def test_refuses_what_does_not_fit():
         losses.catalogue(positive, users, items, temperature=jnp.ones(3))
     with pytest.raises(ValueError, match="temperature must be greater than 0; got 0"):
         losses.catalogue(positive, users, items, temperature=np.float32(0))
+    for name, value in (("temperature", jnp.array(0.2 + 1j)), ("weights", 1j)):
+        with pytest.raises(
+            ValueError, match=rf"{name} must be .*real.*; got complex64"
+        ):
+            losses.catalogue(positive, users, items, **{name: value})
     with pytest.raises(ValueError, match="must have rows; got 0 and 37"):
         losses.catalogue(positive[:0], users[:0], items)
     with pytest.raises(

@@ -39,6 +39,20 @@ def test_no_row_has_a_negative(pool):
         training.build(config, dataset)
 
 
+def test_users_of_the_same_items_are_no_negatives_of_a_batch():
+    both = pairs([0, 0, 1, 1], [0, 1, 0, 1])
+    dataset = data.Dataset(
+        name="twins",
+        train=both,
+        valid=pairs([], []),
+        test=pairs([0, 1], [2, 3]),
+        num_users=2,
+        num_items=4,
+    )
+    with pytest.raises(ValueError, match="twins has no user with an item to draw"):
+        training.build(tiny_config(training__negative_pool="batch"), dataset)
+
+
 def test_recommendations_as_the_faq_makes_them(tmp_path, monkeypatch):
     dataset = tiny_dataset()
     training.run(

@@ -34,7 +34,7 @@ from tests.training.helpers import tiny_config, tiny_dataset
         ("training.marked_share", 2.0, r"training.marked_share must lie in \[0, 1\]"),
         ("model.initialiser", "xaver", "initialiser must be one of .*mean 'xavier'"),
         ("model.init_scale", 0.0, "init_scale must be greater than 0; got 0.0"),
-        ("evaluation.ks", (), "evaluation.ks must be positive integers"),
+        ("evaluation.ks", (), r"evaluation.ks must be a tuple or list of at least one"),
         ("evaluation.ks", (2.5, 20), "evaluation.ks must be positive integers"),
         ("evaluation.metrics", ("recall", "ndgc"), "Did you mean 'ndcg'"),
         ("evaluation.block", -5, "evaluation.block must be at least 0; got -5"),
