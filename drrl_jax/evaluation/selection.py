@@ -44,10 +44,12 @@ def select(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         return *jax.lax.top_k(scores, k), jnp.isnan(scores).any(axis=0).any()
     # The last group may be short: padding it would copy all scores.
     whole = num_items // _GROUP * _GROUP
-    # A maximum may pass a NaN over. As infinity, which no score is, it is among the
-    # candidates.
-    largest = jnp.finfo(scores.dtype).max
-    shown = jnp.where(jnp.isnan(scores), jnp.inf, jnp.minimum(scores, largest))
+    shown = scores
+    if jnp.issubdtype(scores.dtype, jnp.floating):
+        # A maximum may pass a NaN over. As infinity, which no score is shown as, it is
+        # among the candidates.
+        finite = jnp.minimum(scores, jnp.finfo(scores.dtype).max)
+        shown = jnp.where(jnp.isnan(scores), jnp.inf, finite)
     best = shown[:, :whole].reshape(rows, -1, _GROUP).max(-1)
     if whole < num_items:
         rest = shown[:, whole:].max(-1, keepdims=True)

@@ -245,11 +245,12 @@ def _check_negatives(on_device: DeviceData, name: str) -> None:
     if not isinstance(sampler, PoolTable):
         some = bool(data_lib.has_negatives(sampler, on_device.users).any())
     elif sampler.kind == "batch":
-        # A row's are the others' items of its batch that it has not: of all positives.
-        known, fed = on_device.positives, on_device.items
-        distinct = jnp.zeros(sampler.num_items, bool).at[fed].set(True).sum()
-        own = jnp.diff(known.indptr)[on_device.users]
-        some = bool((own < distinct).any())
+        # A row's are the others' items of its batch that its user has not.
+        known = on_device.positives
+        fed = jnp.zeros(sampler.num_items, bool).at[on_device.items].set(True)
+        running = jnp.pad(jnp.cumsum(fed[known.indices]), (1, 0))
+        own = jnp.diff(running[known.indptr])[on_device.users]
+        some = bool((own < fed.sum()).any())
     else:
         degrees = jnp.diff(on_device.positives.indptr)[on_device.users]
         some = bool((degrees < sampler.num_items).any())

@@ -186,6 +186,8 @@ def test_a_nan_behind_infinite_scores_is_seen():
     assert not selection.select(scores, 1)[2]
     assert selection.top_k(scores, 1)[0].tolist() == [[jnp.inf], [jnp.inf]]
     assert selection.select(scores.at[1, 100].set(jnp.nan), 1)[2]
+    whole = jnp.arange(1000)[None]
+    assert selection.top_k(whole, 2)[1].tolist() == [[999, 998]]
 
 
 def test_nan_scores_are_an_error_and_not_a_ranking():

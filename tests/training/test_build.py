@@ -40,17 +40,19 @@ def test_no_row_has_a_negative(pool):
 
 
 def test_users_of_the_same_items_are_no_negatives_of_a_batch():
-    both = pairs([0, 0, 1, 1], [0, 1, 0, 1])
     dataset = data.Dataset(
         name="twins",
-        train=both,
+        train=pairs([0, 0, 1, 1], [0, 1, 0, 1]),
         valid=pairs([], []),
         test=pairs([0, 1], [2, 3]),
         num_users=2,
         num_items=4,
     )
+    config = tiny_config(training__negative_pool="batch")
     with pytest.raises(ValueError, match="twins has no user with an item to draw"):
-        training.build(tiny_config(training__negative_pool="batch"), dataset)
+        training.build(config, dataset)
+    other = dataclasses.replace(dataset, train=pairs([0, 0, 1, 1], [0, 1, 1, 3]))
+    training.build(config, other)  # one has as many as the other, but not the same
 
 
 def test_recommendations_as_the_faq_makes_them(tmp_path, monkeypatch):
