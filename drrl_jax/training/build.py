@@ -244,16 +244,14 @@ def _check_negatives(on_device: DeviceData, name: str) -> None:
     sampler = on_device.sampler
     if not isinstance(sampler, PoolTable):
         some = bool(data_lib.has_negatives(sampler, on_device.users).any())
-    elif sampler.kind == "batch":
-        # A row's are the others' items of its batch that its user has not.
-        known = on_device.positives
-        fed = jnp.zeros(sampler.num_items, bool).at[on_device.items].set(True)
-        running = jnp.pad(jnp.cumsum(fed[known.indices]), (1, 0))
-        own = jnp.diff(running[known.indptr])[on_device.users]
-        some = bool((own < fed.sum()).any())
     else:
-        degrees = jnp.diff(on_device.positives.indptr)[on_device.users]
-        some = bool((degrees < sampler.num_items).any())
+        # A row's are the items of a pool, all or those of batches, that its user has not.
+        held = jnp.full(sampler.num_items, sampler.kind != "batch")
+        held = held.at[on_device.items].set(True)
+        known = on_device.positives
+        running = jnp.pad(jnp.cumsum(held[known.indices]), (1, 0))
+        own = jnp.diff(running[known.indptr])[on_device.users]
+        some = bool((own < held.sum()).any())
     if not some:
         raise ValueError(f"{name} has no user with an item to draw as a negative.")
 

@@ -11,7 +11,7 @@ from drrl_jax import dro, losses
 ROWS = PartitionSpec("rows")
 
 
-@pytest.mark.parametrize("gamma", [1.5, 1.7, jnp.inf])
+@pytest.mark.parametrize("gamma", [1.0, 1.5, 1.7, 3.0, jnp.inf])
 def test_a_loss_of_rows_is_one_of_sharded_rows(gamma):
     kind = jax.sharding.AxisType.Auto
     mesh = jax.make_mesh((1,), ("rows",), axis_types=(kind,))
@@ -32,7 +32,7 @@ def test_a_loss_of_rows_is_one_of_sharded_rows(gamma):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("gamma", [1.5, jnp.inf])
+@pytest.mark.parametrize("gamma", [1.0, 1.5, 3.0, jnp.inf])
 def test_rows_of_a_mesh_whose_axes_are_in_the_types(gamma):
     kind = jax.sharding.AxisType.Explicit
     mesh = jax.make_mesh((1,), ("rows",), axis_types=(kind,))

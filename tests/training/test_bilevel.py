@@ -140,7 +140,9 @@ def test_a_folder_belongs_to_one_way_to_learn_an_order(tmp_path):
     def learned(start):
         return bilevel.learn_order(parts, groups, start=start, rate=0.0, inner_steps=1)
 
-    training.fit(learned(1.5), tmp_path, progress=False)
+    first = training.fit(learned(1.5), tmp_path, progress=False)[1]
+    again = training.fit(learned(1.5), tmp_path, progress=False)[1]
+    assert again["test"] == first["test"]
     with pytest.raises(ValueError, match="learn_order.start is 1.5 there and 4.0 here"):
         training.fit(learned(4.0), tmp_path, progress=False)
     with pytest.raises(ValueError, match="learn_order.* is .* there and None here"):
