@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def is_number(x: object) -> TypeGuard[float]:
@@ -130,6 +131,53 @@ def check_ids(name: str, ids: np.ndarray, size: int) -> None:
       ValueError: items must lie in [0, 3); got 1 to 5.
     """
     check_whole(name, ids, 0, size, "lie" if ids.dtype.kind in "iu" else "be integers")
+
+
+def as_ids(name: str, ids: ArrayLike, size: int) -> np.ndarray:
+    """Ids as int32, refused by :func:`check_ids` before the cast could change them.
+
+    Example:
+      >>> as_ids("items", [1, 2], 3)
+      array([1, 2], dtype=int32)
+    """
+    given = np.asarray(ids)
+    check_ids(name, given, size)
+    return given.astype(np.int32)
+
+
+def is_count(x: object) -> TypeGuard[int]:
+    """Whether ``x`` is a whole number of at least 1, of Python or NumPy.
+
+    Example:
+      >>> is_count(np.int64(3)), is_count(0), is_count(3.0), is_count(True)
+      (True, False, False, False)
+    """
+    return isinstance(x, int | np.integer) and x is not True and bool(x >= 1)
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuses what counts nothing: numbers below 1, fractions and floats.
+
+    Example:
+      >>> check_count("k", 0)
+      Traceback (most recent call last):
+      ...
+      ValueError: k must be a positive integer; got 0.
+    """
+    if not is_count(value):
+        raise ValueError(f"{name} must be a positive integer; got {value!r}.")
+
+
+def amount(share: float, of: ArrayLike) -> np.ndarray:
+    """``share · of`` without the dust of binary fractions, to be rounded up or down.
+
+    0.1 · 30 is 3.0000000000000004, and 0.29 · 100 is 28.999999999999996.
+
+    Example:
+      >>> float(amount(0.1, 30)), amount(0.29, [100, 10])
+      (3.0, array([29. ,  2.9]))
+    """
+    return np.round(share * np.asarray(of), 9)
 
 
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

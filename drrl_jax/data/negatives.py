@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax._numbers import check_ids
+from drrl_jax._numbers import amount, as_ids
 from drrl_jax.data.interactions import Csr
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def negative_table(positives: Csr, num_items: int) -> NegativeTable:
       ([1, 2], 2)
     """
     indptr = np.asarray(positives.indptr, np.int32)
-    indices = np.asarray(positives.indices)
-    check_ids("item ids", indices, num_items)
-    indices = indices.astype(np.int32)
+    indices = as_ids("item ids", positives.indices, num_items)
     degrees = np.diff(indptr)
     offsets = np.arange(len(indices), dtype=np.int32) - np.repeat(indptr[:-1], degrees)
     # A gather needs something to read even when nobody has a positive.
@@ -153,7 +151,7 @@ def sample_with_false_negatives(
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"rate must lie in [0, 1]; got {rate}.")
-    false = int(round(num * rate, 9))
+    false = int(amount(rate, num))
     if not false:
         return sample_negatives(key, table, users, num)
     key, false_key = jax.random.split(key)

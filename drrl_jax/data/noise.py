@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from drrl_jax._numbers import amount
 from drrl_jax.data import rng
 from drrl_jax.data.cleaning import shared
 from drrl_jax.data.interactions import Csr, Dataset, Interactions, concatenate, to_csr
@@ -125,8 +126,7 @@ def add_false_positives(dataset: Dataset, rate: float, *, seed: int = 0) -> Data
     if not 0 <= rate <= 1:
         raise ValueError(f"rate must lie in [0, 1]; got {rate}.")
     degrees = np.bincount(dataset.train.users, minlength=dataset.num_users)
-    # 0.1 · 30 is 3.0000000000000004: rounding first keeps the ceiling honest.
-    wanted = np.ceil(np.round(rate * degrees, 9)).astype(np.int64)
+    wanted = np.ceil(amount(rate, degrees)).astype(np.int64)
     known = to_csr(
         concatenate(dataset.known, dataset.valid, dataset.test), dataset.num_users
     )

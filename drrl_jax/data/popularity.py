@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax._numbers import check_ids
+from drrl_jax._numbers import as_ids
 from drrl_jax.data.interactions import Csr
 from drrl_jax.data.negatives import count_at_most, random_below, segments
 
@@ -86,9 +86,7 @@ def popularity_table(
             f"got shape {counts.shape}, sum {counts.sum():g}."
         )
     indptr = np.asarray(positives.indptr, np.int32)
-    indices = np.asarray(positives.indices)
-    check_ids("item ids", indices, len(counts))
-    indices = indices.astype(np.int32)
+    indices = as_ids("item ids", positives.indices, len(counts))
     seen = counts > 0
     # Of the largest power, which is 1 by this division: nothing overflows.
     peak = counts.max() if alpha > 0 else counts[seen].min()

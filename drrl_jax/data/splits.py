@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from drrl_jax._names import check_choice
+from drrl_jax._numbers import amount
 from drrl_jax.data import rng
 from drrl_jax.data.interactions import Interactions
 
@@ -201,12 +202,11 @@ def hold_out_validation(
     _check_share("share", share)
     check_choice("rule", rule, ("benchmark", "drrl"))
     degrees = np.bincount(train.users)
-    # 0.1 · 30 is 3.0000000000000004: rounding first keeps the ceiling honest.
-    amount = np.round(share * degrees, 9)
+    wanted = amount(share, degrees)
     if rule == "benchmark":
-        held = np.maximum(np.floor(amount), 1)
+        held = np.maximum(np.floor(wanted), 1)
     else:
-        held = np.ceil(amount)
+        held = np.ceil(wanted)
     held = np.minimum(held, np.maximum(degrees - 1, 0))
     out = _draw(train, held, seed, "validation")
     return train.select(~out), train.select(out)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax._names import check_choice
+from drrl_jax._numbers import check_count, is_count
 
 
 def _checked(
@@ -23,7 +24,7 @@ def _checked(
 ) -> tuple[jax.Array, jax.Array]:
     """The first ``k`` hits (padded with misses) and the counts, both in float32."""
     hits, num_relevant = jnp.asarray(hits), jnp.asarray(num_relevant)
-    check_cut_off(k)
+    check_count("k", k)
     if hits.ndim != num_relevant.ndim + 1 or hits.shape[:-1] != num_relevant.shape:
         raise ValueError(
             "hits must be num_relevant plus a trailing axis of ranks; got hits "
@@ -152,18 +153,6 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def is_cut_off(k: object) -> bool:
-    """Whether ``k`` is a whole number of at least 1, of Python or NumPy."""
-    whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
-    return whole and bool(k >= 1)  # type: ignore[operator]
-
-
-def check_cut_off(k: object) -> None:
-    """Raises ``ValueError`` for what is no number of ranks."""
-    if not is_cut_off(k):
-        raise ValueError(f"k must be a positive integer; got {k!r}.")
-
-
 def check_metrics(ks: Sequence[int], names: Sequence[str], *, where: str = "") -> None:
     """Raises ``ValueError`` at an unknown metric or an impossible cut-off.
 
@@ -179,7 +168,7 @@ def check_metrics(ks: Sequence[int], names: Sequence[str], *, where: str = "") -
                 f" got {several!r}."
             )
     for k in ks:
-        if not is_cut_off(k):
+        if not is_count(k):
             raise ValueError(f"{where}ks must be positive integers; got {k!r}.")
     for name in names:
         check_choice(f"{where}metrics", name, METRICS)

@@ -9,12 +9,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from drrl_jax import dro
 from drrl_jax._names import check_choice
-from drrl_jax._numbers import check_number
+from drrl_jax._numbers import check_count
 from drrl_jax.losses.groups import as_matrix, sort_groups, to_rows
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, Rows, prepare
@@ -181,9 +180,8 @@ def _of_users(
 ) -> jax.Array:
     """``upper`` of the positives of each row's user, or its mirror image, ``[...]``."""
     check_choice("direction", direction, DIRECTIONS)
-    check_number("group_size", group_size, least=1)
-    if group_size is not None and not isinstance(group_size, int | np.integer):
-        raise ValueError(f"group_size must be a whole number; got {group_size!r}.")
+    if group_size is not None:
+        check_count("group_size", group_size)
     labels = rows.labels("users", users)
     if not labels.size:
         return rows.pos

@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
-from drrl_jax._numbers import check_real, is_number
+from drrl_jax._numbers import check_count, check_real, is_number
 from drrl_jax.losses.rows import as_float
 from drrl_jax.products import entries_in_flight, product, weights_for, wide_type
 from drrl_jax.scores import all_but, catalogue_scores
@@ -104,8 +104,8 @@ def catalogue(
                 f"exclude must be [batch, width] with batch {batch}; got"
                 f" {exclude.shape}."
             )
-    if block is not None and not (isinstance(block, int | np.integer) and block >= 1):
-        raise ValueError(f"block must be an integer of at least 1; got {block!r}.")
+    if block is not None:
+        check_count("block", block)
     if not batch or not num_items:
         raise ValueError(
             f"a batch and a catalogue must have rows; got {batch} and {num_items}."

@@ -30,6 +30,7 @@ import optax
 from drrl_jax import data as data_lib
 from drrl_jax import losses
 from drrl_jax._names import check_choice as choice
+from drrl_jax._numbers import is_count
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.rows import take_rows
 from drrl_jax.training.build import Parts
@@ -134,10 +135,9 @@ def learn_order(
         )
     if not 0 <= rate < np.inf:
         raise ValueError(f"rate must be at least 0 and finite; got {rate!r}.")
-    whole = isinstance(inner_steps, int | np.integer)
-    if not (whole and 1 <= inner_steps <= parts.steps_per_epoch):
+    if not (is_count(inner_steps) and inner_steps <= parts.steps_per_epoch):
         raise ValueError(
-            "inner_steps must be whole, at least 1 and at most the steps of an epoch,"
+            "inner_steps must be a positive integer and at most the steps of an epoch,"
             f" {parts.steps_per_epoch}; got {inner_steps!r}."
         )
     groups = _checked_groups(groups, parts.dataset.num_users)

@@ -104,7 +104,7 @@ def finished(
     """
     workdir = pathlib.Path(workdir)
     path = workdir / "results.json"
-    mine = check_workdir(workdir, json.loads(config.to_json_best_effort()))
+    mine = check_workdir(workdir, _plain(config))
     if not mine or not path.exists():
         return None
     try:
@@ -143,8 +143,7 @@ def fit(
     config = parts.config
     if workdir is not None:
         workdir = pathlib.Path(workdir)
-        mine = json.loads(config.to_json_best_effort())
-        claim_workdir(workdir, {**mine, **parts.extra_config})
+        claim_workdir(workdir, {**_plain(config), **parts.extra_config})
     training = config.training
     epoch_fn = jit_epoch(parts.epoch)
     seed = jnp.asarray(config.seed, jnp.uint32)
@@ -231,6 +230,11 @@ def _check(parts: Parts, state: TrainState, record: dict[str, Any]) -> dict[str,
     return {f"valid/{name}": value for name, value in scores.items()}
 
 
+def _plain(config: config_dict.ConfigDict) -> dict[str, Any]:
+    """The config as it stands in files: what JSON makes of it."""
+    return dict(json.loads(config.to_json_best_effort()))
+
+
 def _results(
     parts: Parts, test: dict[str, float], record: dict[str, Any]
 ) -> dict[str, Any]:
@@ -251,7 +255,7 @@ def _results(
             "valid": len(dataset.valid),
             "test": len(dataset.test),
         },
-        "config": json.loads(parts.config.to_json_best_effort()),
+        "config": _plain(parts.config),
     }
 
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from drrl_jax import data as data_lib
 from drrl_jax import evaluation
-from drrl_jax._numbers import check_ids
-from drrl_jax.evaluation.metrics import check_cut_off
+from drrl_jax._numbers import check_count, check_ids
 from drrl_jax.training.build import Parts
 from drrl_jax.training.state import TrainState
 
@@ -44,7 +43,7 @@ def recommend(
       >>> recommend(parts, parts.init(), [0, 7], k=3).shape
       (2, 3)
     """
-    check_cut_off(k)
+    check_count("k", k)
     dataset = parts.dataset
     if users is None:
         users = np.arange(dataset.num_users)

@@ -7,7 +7,8 @@ from ml_collections import config_dict
 from drrl_jax import data, losses, models
 from drrl_jax._names import check_choice as choice
 from drrl_jax._names import nearest
-from drrl_jax.evaluation.metrics import check_metrics, is_cut_off
+from drrl_jax._numbers import amount, is_count
+from drrl_jax.evaluation.metrics import check_metrics
 from drrl_jax.losses.psl import ACTIVATIONS
 from drrl_jax.training.config import (
     DRRL_MODES,
@@ -63,7 +64,7 @@ def validate(config: config_dict.ConfigDict) -> None:
                 f" takes {', '.join(sorted(model_options(config.model.name)))}."
                 f"{nearest(name, model_options(config.model.name))}"
             )
-    if not all(map(is_cut_off, config.model.hidden or ())):
+    if not all(map(is_count, config.model.hidden or ())):
         raise ValueError(
             f"model.hidden must hold positive widths; got {tuple(config.model.hidden)}."
         )
@@ -201,7 +202,7 @@ def _check_noise(config: config_dict.ConfigDict) -> None:
             f" {training.negative_alpha!r}."
         )
     drawn = num_negatives(config)
-    if drawn is not None and 0 < round(drawn * training.false_negative_rate, 9) < 1:
+    if drawn is not None and 0 < amount(training.false_negative_rate, drawn) < 1:
         raise ValueError(
             "training.false_negative_rate must be 0 or take one of training.negatives at"
             f" least; got {training.false_negative_rate!r} of {drawn}."

@@ -114,13 +114,13 @@ def test_shapes(name):
         (
             "bilateral_tempered",
             dict(users=jnp.arange(4), group_size=0),
-            "group_size must be at least 1; got 0",
+            "group_size must be a positive integer; got 0",
         ),
         ("bsl_grouped", dict(users=np.ones(4)), "users must be integers; got float32"),
         (
             "bilateral",
             dict(users=jnp.arange(4), group_size=3.0),
-            "group_size must be a whole number; got 3.0",
+            "group_size must be a positive integer; got 3.0",
         ),
         ("ccl", dict(margin=NAN), "margin must be a number; got nan"),
         ("drrl", dict(gamma="1.5"), "gamma must be a number or an array; got '1.5'"),
