@@ -28,7 +28,6 @@ def main(
     run: Run,
     *,
     load: Callable[[config_dict.ConfigDict], data.Dataset] = training.load_dataset,
-    resume: str = "goes on where it was",
     least_seeds: int = 1,
 ) -> None:
     """Runs a study from the command line.
@@ -36,7 +35,6 @@ def main(
     Args:
       run: the study.
       load: its data, from the config.
-      resume: what the same command does after Ctrl-C.
       least_seeds: the least that ``--seeds`` may be.
     """
     name = command_name(run)
@@ -69,7 +67,7 @@ def main(
         folder = pathlib.Path(out.value or workdir.value)
         print(run(study, folder, **{key: h.value for key, h in options.items()}))
 
-    front.run(start, config, resume)
+    front.run(start, config, "goes on where it was")
 
 
 def command_name(run: Run) -> str:

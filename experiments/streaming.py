@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tqdm
 from ml_collections import config_dict
 
 from drrl_jax import data, evaluation, training
@@ -58,10 +59,7 @@ def run(
     of_users: dict[str, list[list[np.ndarray]]] = {name: [] for name in chosen}
     for name, changes in chosen.items():
         for seed in range(seeds):
-            config = study.configured(
-                {**changes, "seed": seed, "training.epochs": epochs}
-            )
-            found = list(_follow(config, datasets, seed))
+            found = _stream(study, datasets, changes, seed, epochs)
             of_users[name].append([values[monitor] for values in found])
             rows += [
                 {"method": name, "window": t + 1, "seed": seed}
@@ -71,6 +69,35 @@ def run(
     study_lib.write_rows(rows, out / "streaming.csv")
     cli.plot_lines(rows, "window", f"test/{monitor}", out / "streaming.png")
     return _table(rows, of_users, f"test/{monitor}", out)
+
+
+def _stream(
+    study: Study, datasets: list[data.Dataset], changes: Row, seed: int, epochs: int
+) -> list[dict[str, np.ndarray]]:
+    """Each user's metrics, window by window; a stream run before is read again."""
+    changes = {**changes, "seed": seed, "training.epochs": epochs}
+    config = study.configured(changes)
+
+    def make() -> study_lib.Made:
+        windows = tqdm.tqdm(
+            _follow(config, datasets, seed),
+            total=len(datasets),
+            desc=f"{config.loss.name}, seed {seed}",
+            unit="window",
+            disable=not study.progress,
+        )
+        return {}, {
+            f"{t}/{name}": values
+            for t, found in enumerate(windows)
+            for name, values in found.items()
+        }
+
+    row = study.stored(config, changes, {}, make, f" over {len(datasets)} windows")
+    found: list[dict[str, np.ndarray]] = [{} for _ in datasets]
+    for name, values in study.arrays(row).items():
+        t, metric = name.split("/", 1)
+        found[int(t)][metric] = values
+    return found
 
 
 def _follow(
@@ -163,4 +190,4 @@ def window_datasets(dataset: data.Dataset, windows: int) -> list[data.Dataset]:
 
 
 if __name__ == "__main__":
-    cli.main(run, load=load_stream, resume="starts again")
+    cli.main(run, load=load_stream)

@@ -27,6 +27,7 @@ from experiments.report_table import latex_table, markdown_table
 
 Row = dict[str, Any]
 Trained = tuple[training.Parts, training.TrainState, dict[str, Any]]
+Made = tuple[Row, Mapping[str, jax.Array]]
 # Changes of a run that are not part of its setting.
 _NOT_SETTINGS = ("seed", "training.epochs")
 
@@ -106,9 +107,6 @@ class Study:
     ) -> Row:
         """The row of a point, trained unless it was before.
 
-        A row that another version of the library or another kind of device made is
-        taken all the same; a line says so, once a study.
-
         Args:
           config: names the point, together with ``suffix``.
           changes: written into the row: those from this study's base config, whichever
@@ -121,10 +119,43 @@ class Study:
         Raises:
           ValueError: if the point was trained on other data.
         """
+
+        def make() -> Made:
+            parts, state, results = train()
+            users = training.evaluate_state(
+                parts, state.params, parts.test_split, per_user=True
+            )
+            row = {
+                **{f"test/{name}": value for name, value in results["test"].items()},
+                **{f"valid/{name}": value for name, value in results["valid"].items()},
+                **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
+                **results.get("extra", {}),
+            }
+            return row, users
+
+        return self.stored(config, changes, labels, make, suffix, dataset)
+
+    def stored(
+        self,
+        config: config_dict.ConfigDict,
+        changes: Mapping[str, Any],
+        labels: Mapping[str, Any],
+        make: Callable[[], Made],
+        suffix: str = "",
+        dataset: data.Dataset | None = None,
+    ) -> Row:
+        """As `keep`, for any row and arrays that ``make`` returns.
+
+        A row that another version of the library or another kind of device made is
+        taken all the same; a line says so, once a study.
+
+        Raises:
+          ValueError: if the point was made from other data.
+        """
         identity = json.dumps(_set_fields(config), sort_keys=True, default=str) + suffix
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         path = self.workdir / "points" / f"{key}.json"
-        users_path = path.with_suffix(".npz")
+        users_path = self._users_path(key)
         fingerprint = (dataset or self.dataset).fingerprint
         own = {"changes": json.dumps(dict(changes), sort_keys=True)}
         if path.exists() and users_path.exists():
@@ -137,10 +168,7 @@ class Study:
                 )
             self._note_maker(row)
             return {**labels, **row, **own}
-        parts, state, results = train()
-        users = training.evaluate_state(
-            parts, state.params, parts.test_split, per_user=True
-        )
+        made, users = make()
         with _replacing(users_path) as temporary:
             np.savez_compressed(
                 temporary,
@@ -149,10 +177,7 @@ class Study:
                 },
             )
         row = {
-            **{f"test/{name}": value for name, value in results["test"].items()},
-            **{f"valid/{name}": value for name, value in results["valid"].items()},
-            **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
-            **results.get("extra", {}),
+            **made,
             **own,
             "key": key,
             "data": fingerprint,
@@ -174,7 +199,16 @@ class Study:
 
     def per_user(self, row: Row, metric: str) -> np.ndarray:
         """The metric of each evaluated user of a point, in the plan's order."""
-        return np.load(self.workdir / "points" / f"{row['key']}.npz")[metric]
+        with np.load(self._users_path(row["key"])) as file:
+            return np.asarray(file[metric])
+
+    def arrays(self, row: Row) -> dict[str, np.ndarray]:
+        """All that was made with a point's row: of a run, each user's metrics."""
+        with np.load(self._users_path(row["key"])) as file:
+            return dict(file)
+
+    def _users_path(self, key: str) -> pathlib.Path:
+        return self.workdir / "points" / f"{key}.npz"
 
     def need_validation(self) -> None:
         """Raises ``ValueError`` where there is nothing to choose settings by."""

@@ -244,6 +244,32 @@ def test_a_stream_holds_every_event(tmp_path):
     assert len(dataset.report.findings) == 1  # the pair that is there twice
 
 
+def test_an_interrupted_study_of_streams_keeps_those_it_had(tmp_path, monkeypatch):
+    from experiments import streaming
+
+    config = tiny_config(training__epochs=1, training__eval_every=1)
+    build, trained = training.build, []
+
+    def watched(config, window):
+        if len(trained) == 3:
+            raise InterruptedError
+        trained.append(config.loss.name)
+        return build(config, window)
+
+    monkeypatch.setattr(training, "build", watched)
+    study = Study(tmp_path, config, tiny_dataset())
+    options = dict(windows=2, epochs=1, methods=("softmax", "ccl"))
+    with pytest.raises(InterruptedError):
+        streaming.run(study, tmp_path, **options)
+    assert trained == ["softmax", "softmax", "ccl"]
+    trained.clear()
+    table = streaming.run(study, tmp_path, **options)
+    assert trained == ["ccl", "ccl"]
+    monkeypatch.setattr(training, "build", build)
+    other = Study(tmp_path / "whole", config, study.dataset)
+    assert streaming.run(other, tmp_path / "whole", **options) == table
+
+
 def test_windows_of_a_stream_share_no_pair():
     """What was trained on before is neither trained, tested, drawn nor ranked again."""
     streaming = importlib.import_module("experiments.streaming")
