@@ -1,9 +1,11 @@
 """Sphinx configuration: python -m sphinx -W -b html docs docs/_build/html."""
 
 import pathlib
+import shutil
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+_DOCS = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(_DOCS.parent))
 
 import drrl_jax
 
@@ -20,6 +22,10 @@ html_theme = "furo"
 nb_execution_mode = "off"  # the notebooks are executed by tests/test_notebooks.py
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 exclude_patterns = ["_build", "images"]
+# Pages must lie below this folder; the notebooks have one of their own, for Colab.
+(_DOCS / "notebooks").mkdir(exist_ok=True)
+for _notebook in (_DOCS.parent / "notebooks").glob("*.ipynb"):
+    shutil.copy(_notebook, _DOCS / "notebooks")
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}

@@ -17,6 +17,8 @@ def test_builds_without_warnings(tmp_path):
         [*BUILD, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert (tmp_path / "notebooks" / f"{notebook.stem}.html").exists(), notebook
     for package in PACKAGES:
         page = (tmp_path / "api" / f"{package}.html").read_text()
         for name in importlib.import_module(f"drrl_jax.{package}").__all__:
