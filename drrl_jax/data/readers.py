@@ -230,7 +230,8 @@ def _rank(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     if any(a.dtype.kind == "U" for a in arrays):
         arrays = [a.astype(str) for a in arrays]
     values = np.concatenate(arrays)
-    if values.dtype.kind == "i" and len(values) and values.max() < 4 * len(values):
+    whole = values.dtype.kind == "i" and len(values) > 0
+    if whole and values.min() >= 0 and values.max() < 4 * len(values):
         # ids that are nearly dense need no sort
         present = np.zeros(values.max() + 1, bool)
         present[values] = True

@@ -85,9 +85,10 @@ def test_integers_beside_strings_become_strings(tmp_path):
     assert data.read(tmp_path).user_ids.tolist() == ["1", "a"]
 
 
-def test_sparse_ids_are_sorted_too():
-    files = readers.densify({"all": readers.Columns(np.array([10**12, 5]), np.ones(2))})
-    assert files.user_ids.tolist() == [5, 10**12]
+@pytest.mark.parametrize("ids", [[10**12, 5], [3, -1], [-(10**12), -(10**15)]])
+def test_sparse_and_negative_ids_are_sorted_too(ids):
+    files = readers.densify({"all": readers.Columns(np.array(ids), np.ones(2))})
+    assert files.user_ids.tolist() == sorted(ids)
     assert files.parts["all"].users.tolist() == [1, 0]
 
 
