@@ -45,7 +45,10 @@ def select(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     # The last group may be short: padding it would copy all scores.
     whole = num_items // _GROUP * _GROUP
     shown = scores
-    if jnp.issubdtype(scores.dtype, jnp.floating):
+    if not jnp.issubdtype(scores.dtype, jnp.floating):
+        lowest: float | int = jnp.iinfo(scores.dtype).min
+    else:
+        lowest = -jnp.inf
         # A maximum may pass a NaN over. As infinity, which no score is shown as, it is
         # among the candidates.
         finite = jnp.minimum(scores, jnp.finfo(scores.dtype).max)
@@ -58,7 +61,7 @@ def select(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     places = jnp.sort(chosen, -1)[:, :, None] * _GROUP + jnp.arange(_GROUP)
     places = places.reshape(rows, k * _GROUP)
     candidates = jnp.take_along_axis(
-        scores, places, axis=1, mode="fill", fill_value=-jnp.inf
+        scores, places, axis=1, mode="fill", fill_value=lowest
     )
     values, order = jax.lax.top_k(candidates, k)
     lost = jnp.isnan(candidates).any(axis=0).any()

@@ -186,8 +186,14 @@ def test_a_nan_behind_infinite_scores_is_seen():
     assert not selection.select(scores, 1)[2]
     assert selection.top_k(scores, 1)[0].tolist() == [[jnp.inf], [jnp.inf]]
     assert selection.select(scores.at[1, 100].set(jnp.nan), 1)[2]
-    whole = jnp.arange(1000)[None]
-    assert selection.top_k(whole, 2)[1].tolist() == [[999, 998]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_whole_scores_rank_as_the_sort_does():
+    whole = jnp.arange(1001)[None]
+    assert selection.top_k(whole, 2)[1].tolist() == [[1000, 999]]
+    least = jnp.full_like(whole, jnp.iinfo(whole.dtype).min)
+    assert selection.top_k(least, 3)[1].tolist() == [[0, 1, 2]]
 
 
 def test_nan_scores_are_an_error_and_not_a_ranking():
