@@ -4,8 +4,7 @@ import pathlib
 import shutil
 import sys
 
-_DOCS = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(_DOCS.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import drrl_jax
 
@@ -23,9 +22,10 @@ nb_execution_mode = "off"  # the notebooks are executed by tests/test_notebooks.
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 exclude_patterns = ["_build", "images"]
 # Pages must lie below this folder; the notebooks have one of their own, for Colab.
-(_DOCS / "notebooks").mkdir(exist_ok=True)
-for _notebook in (_DOCS.parent / "notebooks").glob("*.ipynb"):
-    shutil.copy(_notebook, _DOCS / "notebooks")
+_pages = pathlib.Path(__file__).resolve().parent / "notebooks"
+_pages.mkdir(exist_ok=True)
+for _notebook in (_pages.parents[1] / "notebooks").glob("*.ipynb"):
+    shutil.copy(_notebook, _pages)
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
