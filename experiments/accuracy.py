@@ -63,7 +63,7 @@ def run(
     final: list[Row] = []
     for name in methods:
         if name in known:
-            best = dict(known[name])
+            best, ends = dict(known[name]), ""
         else:
             tried = grids[name][:budget]
             if tune_epochs:
@@ -71,7 +71,8 @@ def run(
             chosen, rows = study.tune(tried, {"method": name, "seed": 0})
             tuning += rows
             best = {k: v for k, v in chosen.items() if k != "training.epochs"}
-        print(f"{name}: {best}", flush=True)
+            ends = study_lib.at_the_end(tried, best)
+        print(f"{name}: {best}{ends}", flush=True)
         final += cli.run_points(study, [({"method": name}, best)], seeds)
     if tuning:
         study_lib.write_rows(tuning, out / "accuracy_tuning.csv")

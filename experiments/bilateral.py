@@ -107,7 +107,8 @@ def run(
         chosen, tried = study.tune(settings, {"method": name, "seed": 0})
         best[name] = dict(chosen)
         tuning += tried
-        print(f"{name}: {json.dumps(best[name])}", flush=True)
+        ends = study_lib.at_the_end(settings, chosen)
+        print(f"{name}: {json.dumps(best[name])}{ends}", flush=True)
     study_lib.write_rows(tuning, out / "bilateral_tuning.csv")
     rows: list[Row] = []
     for rate in false_positives:

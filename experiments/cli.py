@@ -234,7 +234,7 @@ def write(
       out: folder.
       name: stem of the files.
       baseline: a value of the label ``method``; adds the gain over it and paired tests
-        (by user, Holm-corrected) within each group of the other labels.
+        (by user and by seed, Holm-corrected) within each group of the other labels.
     """
     if not rows:
         raise ValueError("nothing was asked for: no method, no rate or no seed.")
@@ -252,14 +252,14 @@ def write(
             cells += _against(study, rows, summary, line, others, baseline, monitor)
         body.append(cells)
     if baseline is not None:
-        header += [f"vs {baseline}", "p (t / Wilcoxon, Holm)"]
+        header += comparison_header(baseline)
     return study_lib.write_table(header, body, out / name, command(name))
 
 
 def _against(study, rows, summary, line, others, baseline, monitor) -> list[str]:
     same = {label: line[label] for label in others}
     if line["method"] == baseline:
-        return ["-", "-"]
+        return ["-"] * 3
     group = [row for row in rows if all(row[k] == v for k, v in same.items())]
     reference = [
         entry
@@ -267,22 +267,30 @@ def _against(study, rows, summary, line, others, baseline, monitor) -> list[str]
         if entry["method"] == baseline and all(entry[k] == v for k, v in same.items())
     ]
     if not reference:
-        return ["-", "-"]
+        return ["-"] * 3
+    by_seed = study_lib.significance_by_seed(group, baseline, monitor)[line["method"]]
     if len(study.per_user(group[0], study.config.evaluation.monitor)) < 2:
-        return [_gain(line[monitor], reference[0][monitor]), "-"]  # nobody to pair
+        gain = _gain(line[monitor], reference[0][monitor])
+        return [gain, "-", by_seed]  # no two users to pair
     found = study_lib.significance(
         study, group, baseline, study.config.evaluation.monitor
     )[line["method"]]
-    return comparison_cells(line[monitor], reference[0][monitor], found)
+    return comparison_cells(line[monitor], reference[0][monitor], found, by_seed)
+
+
+def comparison_header(baseline: str) -> list[str]:
+    """Heads of the columns that `comparison_cells` fills."""
+    return [f"vs {baseline}", "p (t / Wilcoxon, Holm)", "p by seed"]
 
 
 def comparison_cells(
-    value: float, reference: float, found: evaluation.Comparison
+    value: float, reference: float, found: evaluation.Comparison, by_seed: str
 ) -> list[str]:
-    """The gain over the reference, and the p values of both tests."""
+    """The gain over the reference, and the p values of the tests."""
     return [
         _gain(value, reference),
         f"{found.t_p_holm:.1e} / {found.wilcoxon_p_holm:.1e}",
+        by_seed,
     ]
 
 
@@ -309,7 +317,8 @@ def plot_lines(
 ) -> None:
     """Mean of ``y`` over seeds against ``x``, a line for each value of ``by``.
 
-    With ``panel``, a picture beside the other for each value of that label.
+    Bars are a standard deviation over seeds up and down. With ``panel``, a picture
+    beside the other for each value of that label, on one axis of ``y``.
     """
     from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -323,20 +332,26 @@ def plot_lines(
     width += 2 * many
     figure = Figure(figsize=(width, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, title in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+    pictures = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, title in zip(pictures, panels):
         shown = [row for row in rows if panel is None or row[panel] == title]
         for name in dict.fromkeys(row[by] for row in shown):
             members = [row for row in shown if row[by] == name]
             summary = study_lib.summarise(members, [x], [y])
             xs, ys = [s[x] for s in summary], [s[y] for s in summary]
             colour = colours[names.index(name) % len(colours)]
-            axes.plot(xs, ys, marker="o", markersize=4, label=str(name), color=colour)
+            spread = [0.0 if s["runs"] < 2 else s[f"{y}/std"] for s in summary]
+            axes.errorbar(
+                xs, ys, spread, marker="o", markersize=4, capsize=2,
+                label=str(name), color=colour,
+            )  # fmt: skip
         if log_x:
             axes.set_xscale("log", base=2)
-        axes.set(xlabel=x, ylabel=y, title=title)
+        axes.set(xlabel=x, title=title)
         axes.grid(alpha=0.3)
-        if not many:
-            axes.legend(fontsize=8)
+    pictures[0].set_ylabel(y)
+    if not many:
+        pictures[0].legend(fontsize=8)
     if many:
         figure.legend(
             *axes.get_legend_handles_labels(), fontsize=8, loc="outside right center"

@@ -142,13 +142,16 @@ def _table(
     if BASELINE in values and len(values) > 1:
         base = values.pop(BASELINE)
         tests = evaluation.compare(base, values)
-        header += [f"vs {BASELINE}", "p (t / Wilcoxon, Holm)"]
+        header += cli.comparison_header(BASELINE)
+        by_seed = study_lib.significance_by_seed(runs, BASELINE, monitor)
         for row in body:
             name, reference = row[0], lines[BASELINE][monitor]
             row += (
-                cli.comparison_cells(lines[name][monitor], reference, tests[name])
+                cli.comparison_cells(
+                    lines[name][monitor], reference, tests[name], by_seed[name]
+                )
                 if name in tests
-                else ["-", "-"]
+                else ["-"] * 3
             )
     return study_lib.write_table(
         header, body, out / "streaming", cli.command("streaming")

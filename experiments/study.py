@@ -29,7 +29,9 @@ Row = dict[str, Any]
 Trained = tuple[training.Parts, training.TrainState, dict[str, Any]]
 Made = tuple[Row, Mapping[str, jax.Array]]
 # Changes of a run that are not part of its setting.
-_NOT_SETTINGS = ("seed", "training.epochs")
+_NOT_SETTINGS = ("seed", "training.epochs", "training.batch_size")
+# Labels of a table whose rows differ in nothing else: not the data, nor noise in them.
+_OF_ONE_CONDITION = ("method", "seed", "trial")
 
 
 class Study:
@@ -240,6 +242,22 @@ class Study:
         return grid[best], rows
 
 
+def at_the_end(grid: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> str:
+    """Says which numbers of a choice are the largest or smallest that were tried.
+
+    Example:
+      >>> tried = [{"loss.temperature": t} for t in (0.1, 0.2, 0.3)]
+      >>> at_the_end(tried, tried[2]), at_the_end(tried, tried[1])
+      (' (at the end of its grid: loss.temperature)', '')
+    """
+    ends = []
+    for name, value in best.items():
+        tried = {row[name] for row in grid if name in row}
+        if len(tried) > 1 and not isinstance(value, str):
+            ends += [name] * (value in (min(tried), max(tried)))
+    return f" (at the end of its grid: {', '.join(ends)})" if ends else ""
+
+
 @functools.cache
 def _maker() -> dict[str, str]:
     """What makes a point, beside its config and data: the library and the device."""
@@ -321,6 +339,29 @@ def significance(
     return evaluation.compare(means[baseline], others)
 
 
+def significance_by_seed(
+    rows: Sequence[Row], baseline: str, metric: str, by: str = "method"
+) -> dict[str, str]:
+    """Every method against the baseline, paired by seed: Holm-corrected t-tests.
+
+    Users say whether these models differ, seeds whether the methods do: where runs of one
+    method differ by more than their users can tell, only the seeds count. ``-`` for the
+    baseline, and for fewer than two seeds in common.
+    """
+    values: dict[str, dict[Any, float]] = {}
+    for row in rows:
+        values.setdefault(row[by], {})[row["seed"]] = row[metric]
+    base = values.pop(baseline)
+    shared = [seed for seed in base if all(seed in other for other in values.values())]
+    if len(shared) < 2 or not values:
+        return dict.fromkeys([baseline, *values], "-")
+    found = evaluation.compare(
+        [base[seed] for seed in shared],
+        {name: [other[seed] for seed in shared] for name, other in values.items()},
+    )
+    return {baseline: "-"} | {k: f"{v.t_p_holm:.1e}" for k, v in found.items()}
+
+
 def read_all_settings(paths: Sequence[str], metric: str) -> dict[str, Row]:
     """`read_settings` of several files; a method in two has the last one's."""
     found: dict[str, Row] = {}
@@ -340,10 +381,11 @@ def read_settings(path: pathlib.Path, metric: str) -> dict[str, Row]:
       metric: column to choose by, such as ``valid/ndcg@20``.
 
     Returns:
-      ``{method: changes}``, without seeds and without a budget of epochs.
+      ``{method: changes}``, without seeds, sizes of batches and budgets of epochs.
 
     Raises:
-      ValueError: if a column is missing.
+      ValueError: if a column is missing, or rows are of several conditions, such as
+        rates of noise, which would come along with the setting.
     """
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
@@ -353,6 +395,13 @@ def read_settings(path: pathlib.Path, metric: str) -> dict[str, Row]:
         raise ValueError(
             f"{path} must have the columns method, changes and {metric};"
             f" got {', '.join(columns) or 'no row'}."
+        )
+    labels = columns[: min(columns.index(name) for name in (metric, "changes"))]
+    labels = [label for label in labels if not label.startswith(("test/", "valid/"))]
+    if conditions := [label for label in labels if label not in _OF_ONE_CONDITION]:
+        raise ValueError(
+            f"{path} must be a table of one condition, as `experiments.accuracy` and"
+            f" `search` write; its rows differ in {', '.join(conditions)}."
         )
     runs: dict[str, dict[str, list[float]]] = {}
     for number, row in enumerate(rows, 1):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import config_dict
+from scipy import stats
 
 from drrl_jax import data, training
 from experiments import cli, report
@@ -482,7 +483,7 @@ def test_a_table_is_written_where_nothing_can_be_compared(tmp_path):
     for row in found:
         row["test/ndcg@10"] = 0.0
     table = cli.write(small, found, ["method"], tmp_path, "x", baseline="softmax")
-    assert table.splitlines()[3].split("|")[-3:-1] == [" -          ", f" {'-':22} "]
+    assert table.splitlines()[3].split("|")[-4:-2] == [" -          ", f" {'-':22} "]
     assert (tmp_path / "x.csv").exists()
 
 
@@ -516,6 +517,10 @@ def test_every_flag_of_a_study_is_described(name):
         ("method,changes,m\nmine,{},\n", "row 1 must have a number as m .* got ''"),
         ("method,changes,m\nmine,not,1\n", "row 1 must have .* settings as changes"),
         ("# A page\nof, some, text, with, commas\n", "must have the columns method"),
+        (
+            "study,rate,method,m,changes\nfalse negatives,0.3,mine,1,{}\n",
+            "a table of one condition, .*; its rows differ in study, rate",
+        ),
     ],
 )
 def test_tables_of_settings_that_are_none(tmp_path, text, message):
@@ -523,6 +528,22 @@ def test_tables_of_settings_that_are_none(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         study_lib.read_settings(path, "m")
+
+
+def test_p_by_seed_is_the_paired_test_of_the_runs():
+    rows = [
+        {"method": name, "seed": seed, "m": value}
+        for name, values in (("a", (1, 2, 4)), ("base", (1, 1, 2)), ("b", (0, 9, 5)))
+        for seed, value in enumerate(values)
+    ]
+    found = study_lib.significance_by_seed(rows, "base", "m")
+    p = [stats.ttest_rel((1, 1, 2), other).pvalue for other in ((1, 2, 4), (0, 9, 5))]
+    worst = min(1.0, 2 * min(p)), max(2 * min(p), max(p))
+    order = ("a", "b") if p[0] < p[1] else ("b", "a")
+    assert [float(found[name]) for name in order] == pytest.approx(worst, rel=0.05)
+    assert found["base"] == "-"
+    alone = [row for row in rows if row["seed"] == 0]
+    assert set(study_lib.significance_by_seed(alone, "base", "m").values()) == {"-"}
 
 
 def test_settings_of_another_version(study):
