@@ -17,6 +17,7 @@ which are not tuned. Claims against CCL need the optimum.
 that lands on them, by order, against their share among the candidates.
 """
 
+import functools
 import pathlib
 
 import jax.numpy as jnp
@@ -102,7 +103,11 @@ def run(
     tables = [cli.write(study, rows, by, out, "noise", baseline=baseline)]
     cli.plot_lines(rows, "rate", f"test/{monitor}", out / "noise.png", panel="study")
     if study.dataset.false_negatives is not None and gammas:
-        lines = known_false_negatives(study, gammas, radius)
+        lines = study.lines(
+            DEFAULTS["softmax"],
+            f"false negatives {gammas} {radius}",
+            functools.partial(known_false_negatives, study, gammas, radius),
+        )
         study_lib.write_rows(lines, out / "noise_weight.csv")
         body = [
             [line["gamma"], *(f"{v:.4f}" for v in [*line.values()][1:])]

@@ -189,6 +189,22 @@ class Study:
             temporary.write_text(json.dumps(row) + "\n")
         return {**labels, **row}
 
+    def lines(
+        self, changes: Mapping[str, Any], what: str, make: Callable[[], list[Row]]
+    ) -> list[Row]:
+        """What a run gives beside its row, such as a trajectory, kept as points are.
+
+        Args:
+          changes: of the run.
+          what: names it, and all beside the changes that it depends on.
+          make: trains, and returns lines of a table.
+        """
+        config = self.configured(changes)
+        row = self.stored(
+            config, changes, {}, lambda: ({"lines": make()}, {}), f" {what}"
+        )
+        return list(row["lines"])
+
     def _note_maker(self, row: Row) -> None:
         """Says, once, that a point comes from other code or another kind of device."""
         mine = _maker()

@@ -13,6 +13,7 @@ the users lie, epoch by epoch, learned or solved for each user; beside the learn
 those that the same scores call for.
 """
 
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -124,14 +125,12 @@ def run(
     cli.plot_lines(found, "N", f"test/{monitor}", out / "thresholds.png", log_x=True)
     if not draws:
         return table
-    lines = estimators(
-        study,
+    of_rows = dict(gamma=gamma, radius=radius)
+    drawn = (METHODS["softmax"], rows, draws, sample_sizes)
+    lines = study.lines(
         METHODS["softmax"],
-        rows,
-        draws,
-        sample_sizes,
-        gamma=gamma,
-        radius=radius,
+        f"estimators {drawn} {of_rows}",
+        functools.partial(estimators, study, *drawn, **of_rows),
     )
     study_lib.write_rows(lines, out / "thresholds_estimators.csv")
     header = list(lines[0])
@@ -146,7 +145,13 @@ def run(
     cli.plot_lines(lines, "N", "gradient error", path, by="estimator", log_x=True)
     tables = [table, second]
     moves = [
-        row for m, changes in changed.items() for row in trajectory(study, m, changes)
+        row
+        for m, changes in changed.items()
+        for row in study.lines(
+            changes,
+            f"trajectory of {m}",
+            functools.partial(trajectory, study, m, changes),
+        )
     ]
     if moves:
         tables.append(_trajectories(moves, out))

@@ -78,6 +78,7 @@ def study(tmp_path_factory):
 
 @pytest.mark.parametrize("name", TINY)
 def test_study_writes_its_tables(name, study, tmp_path, monkeypatch):
+    """And one that is run again trains nothing; times alone are measured anew."""
     monkeypatch.setattr("drrl_jax.training.load_dataset", lambda _: study.dataset)
     module = importlib.import_module(f"experiments.{name}")
     table = module.run(study, tmp_path / name, **TINY[name])
@@ -85,6 +86,9 @@ def test_study_writes_its_tables(name, study, tmp_path, monkeypatch):
     for suffix in ("csv", "md", "tex"):
         assert (tmp_path / name / f"{name}.{suffix}").stat().st_size > 0
     assert f"### {name}" in report.page(tmp_path)
+    if name != "timing":
+        monkeypatch.setattr(training, "build", None)
+        assert module.run(study, tmp_path / name, **TINY[name]) == table
 
 
 @pytest.mark.parametrize("name", TINY)
