@@ -31,9 +31,7 @@ from experiments.study import Row, Study, grid
 # Six settings each, the likelier ones first: a smaller budget takes the head, in which
 # the last axis varies, how far the positives' weights may go. Their order does little.
 METHODS: dict[str, list[dict[str, Any]]] = {
-    "softmax": grid(
-        loss__name=("softmax",), loss__temperature=(0.2, 0.15, 0.25, 0.1, 0.3, 0.4)
-    ),
+    "softmax": COMMON["softmax"],
     "bsl": COMMON["bsl"],
     "negatives": grid(
         loss__name=("drrl_tempered",),

@@ -152,7 +152,8 @@ def run(
       seeds: runs of each row.
 
     Raises:
-      ValueError: for a data set or a row that no published figure is known of.
+      ValueError: for a data set or a row that no published figure is known of, or
+        another protocol than the figures'.
     """
     name = pathlib.Path(study.config.data.path).name
     if name not in PUBLISHED:
@@ -165,6 +166,11 @@ def run(
         raise ValueError(
             "evaluation must hold recall and ndcg at 20, which are published; got"
             f" {', '.join(evaluation.metrics)} at {', '.join(map(str, evaluation.ks))}."
+        )
+    if evaluation.protocol != "benchmark":
+        raise ValueError(
+            "evaluation.protocol must be 'benchmark', by which the figures were published;"
+            f" got {evaluation.protocol!r}."
         )
     figures = PUBLISHED[name]
     if rows:

@@ -24,6 +24,7 @@ def study(folder, path="anywhere/gowalla"):
         training__epochs=1,
         evaluation__ks=(20,),
         evaluation__monitor="ndcg@20",
+        evaluation__protocol="benchmark",
     )
     return Study(folder, config, tiny_dataset())
 
@@ -72,6 +73,15 @@ def test_figures_are_at_20(tmp_path):
     config = tiny_config(data__source="files", data__path="data/gowalla")
     with pytest.raises(ValueError, match="hold recall and ndcg at 20, .* at 5, 10"):
         published.run(Study(tmp_path, config, tiny_dataset()), tmp_path)
+
+
+def test_figures_are_of_the_benchmark_protocol(tmp_path):
+    other = study(tmp_path)
+    other.config.evaluation.protocol = "drrl"
+    with pytest.raises(
+        ValueError, match="protocol must be 'benchmark', .*; got 'drrl'"
+    ):
+        published.run(other, tmp_path)
 
 
 def test_unknown_rows_and_data_sets_are_one_sentence(tmp_path):
