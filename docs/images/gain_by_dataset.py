@@ -22,7 +22,7 @@ TABLES = {
     ],
     "Amazon Beauty\nMF": ["beauty_5_seeds"],
     "Amazon Beauty\nLightGCN": ["beauty_lightgcn", "beauty_lightgcn_losses"],
-    "Pinterest\nMF": ["pinterest", "pinterest_losses"],
+    "Pinterest\nMF": ["pinterest", "pinterest_losses_3_seeds"],
     "Pinterest\nLightGCN": ["pinterest_lightgcn"],
     "MovieLens-1M\nMF": ["movielens_1m_at_k", "movielens_1m_losses_5_seeds"],
     "MovieLens-1M\nLightGCN": ["movielens_1m_lightgcn"],
