@@ -333,6 +333,7 @@ def plot_lines(
     figure = Figure(figsize=(width, 4), layout="constrained")
     FigureCanvasAgg(figure)
     pictures = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    explained: set[Any] = set()  # a line is named where it is first seen
     for axes, title in zip(pictures, panels):
         shown = [row for row in rows if panel is None or row[panel] == title]
         for name in dict.fromkeys(row[by] for row in shown):
@@ -349,9 +350,11 @@ def plot_lines(
             axes.set_xscale("log", base=2)
         axes.set(xlabel=x, title=title)
         axes.grid(alpha=0.3)
+        own = {row[by] for row in shown}
+        if not many and not own <= explained:
+            axes.legend(fontsize=8)
+            explained |= own
     pictures[0].set_ylabel(y)
-    if not many:
-        pictures[0].legend(fontsize=8)
     if many:
         figure.legend(
             *axes.get_legend_handles_labels(), fontsize=8, loc="outside right center"
