@@ -240,42 +240,47 @@ def write(
         raise ValueError("nothing was asked for: no method, no rate or no seed.")
     study_lib.write_rows(rows, out / f"{name}.csv")
     metrics = [column for column in rows[0] if column.startswith("test/")]
-    monitor = f"test/{study.config.evaluation.monitor}"
     summary = study_lib.summarise(rows, by, metrics)
     header = [*by, *(metric.removeprefix("test/") for metric in metrics)]
     others = [label for label in by if label != "method"]
+    compared = {} if baseline is None else _against(study, rows, others, baseline)
     body = []
     for line in summary:
         cells = [str(line[label]) for label in by]
         cells += [study_lib.plus_minus(line, metric) for metric in metrics]
         if baseline is not None:
-            cells += _against(study, rows, summary, line, others, baseline, monitor)
+            key = *(line[label] for label in others), line["method"]
+            cells += compared.get(key, ["-"] * 3)
         body.append(cells)
     if baseline is not None:
         header += comparison_header(baseline)
     return study_lib.write_table(header, body, out / name, command(name))
 
 
-def _against(study, rows, summary, line, others, baseline, monitor) -> list[str]:
-    same = {label: line[label] for label in others}
-    if line["method"] == baseline:
-        return ["-"] * 3
-    group = [row for row in rows if all(row[k] == v for k, v in same.items())]
-    reference = [
-        entry
-        for entry in summary
-        if entry["method"] == baseline and all(entry[k] == v for k, v in same.items())
-    ]
-    if not reference:
-        return ["-"] * 3
-    by_seed = study_lib.significance_by_seed(group, baseline, monitor)[line["method"]]
-    if len(study.per_user(group[0], study.config.evaluation.monitor)) < 2:
-        gain = _gain(line[monitor], reference[0][monitor])
-        return [gain, "-", by_seed]  # no two users to pair
-    found = study_lib.significance(
-        study, group, baseline, study.config.evaluation.monitor
-    )[line["method"]]
-    return comparison_cells(line[monitor], reference[0][monitor], found, by_seed)
+def _against(
+    study: Study, rows: Sequence[Row], others: Sequence[str], baseline: str
+) -> dict[tuple, list[str]]:
+    """The cells of each group's methods, by the group's labels and the method."""
+    monitor = study.config.evaluation.monitor
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[label] for label in others), []).append(row)
+    cells: dict[tuple, list[str]] = {}
+    for labels, group in groups.items():
+        summary = study_lib.summarise(group, ["method"], [f"test/{monitor}"])
+        means = {line["method"]: line[f"test/{monitor}"] for line in summary}
+        if baseline not in means:
+            continue
+        by_seed = study_lib.significance_by_seed(group, baseline, f"test/{monitor}")
+        several = len(study.per_user(group[0], monitor)) > 1  # users to pair
+        tests = (
+            study_lib.significance(study, group, baseline, monitor) if several else {}
+        )
+        for name in means.keys() - {baseline}:
+            cells[*labels, name] = comparison_cells(
+                means[name], means[baseline], tests.get(name), by_seed[name]
+            )
+    return cells
 
 
 def comparison_header(baseline: str) -> list[str]:
@@ -284,14 +289,14 @@ def comparison_header(baseline: str) -> list[str]:
 
 
 def comparison_cells(
-    value: float, reference: float, found: evaluation.Comparison, by_seed: str
+    value: float,
+    reference: float,
+    found: evaluation.Comparison | None,
+    by_seed: str,
 ) -> list[str]:
-    """The gain over the reference, and the p values of the tests."""
-    return [
-        _gain(value, reference),
-        f"{found.t_p_holm:.1e} / {found.wilcoxon_p_holm:.1e}",
-        by_seed,
-    ]
+    """The gain over the reference, and the p values of the tests, of users if any."""
+    of_users = f"{found.t_p_holm:.1e} / {found.wilcoxon_p_holm:.1e}" if found else "-"
+    return [_gain(value, reference), of_users, by_seed]
 
 
 def _gain(value: float, reference: float) -> str:

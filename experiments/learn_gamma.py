@@ -30,7 +30,7 @@ from drrl_jax import training
 from drrl_jax.training import bilevel
 from experiments import cli
 from experiments import study as study_lib
-from experiments.study import Row, Study, Trained
+from experiments.study import Row, Study
 
 FIXED = "fixed"
 MODES = ("tempered", "solved")
@@ -138,7 +138,7 @@ def _point(
         return study.point(changes, labels)
     config = study.configured(changes)
 
-    def train() -> Trained:
+    def make() -> study_lib.Made:
         parts = training.build(config, study.dataset)
         of_user = bilevel.activity_groups(parts, groups)
         learned = bilevel.learn_order(parts, of_user, start=float(gamma), **options)
@@ -149,10 +149,10 @@ def _point(
             watch=lambda _, state: orders.append(_orders_of(state)),
         )
         extra = {"order": json.dumps(_orders_of(state)), "trajectory": orders}
-        return learned, state, {**results, "extra": extra}
+        return study_lib.made_of(learned, state, {**results, "extra": extra})
 
     suffix = f"learned order {groups} {json.dumps(dict(options), sort_keys=True)}"
-    return study.keep(config, changes, labels, train, suffix)
+    return study.keep(config, changes, labels, make, suffix)
 
 
 def _orders_of(state: training.TrainState) -> list[float]:

@@ -17,8 +17,9 @@ which are not tuned. Claims against CCL need the optimum.
 that lands on them, by order, against their share among the candidates.
 """
 
-import functools
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -103,11 +104,8 @@ def run(
     tables = [cli.write(study, rows, by, out, "noise", baseline=baseline)]
     cli.plot_lines(rows, "rate", f"test/{monitor}", out / "noise.png", panel="study")
     if study.dataset.false_negatives is not None and gammas:
-        lines = study.lines(
-            DEFAULTS["softmax"],
-            f"false negatives {gammas} {radius}",
-            functools.partial(known_false_negatives, study, gammas, radius),
-        )
+        softmax = DEFAULTS["softmax"]
+        lines = study.lines(known_false_negatives, softmax, gammas, radius)
         study_lib.write_rows(lines, out / "noise_weight.csv")
         body = [
             [line["gamma"], *(f"{v:.4f}" for v in [*line.values()][1:])]
@@ -121,10 +119,14 @@ def run(
 
 
 def known_false_negatives(
-    study: Study, gammas: tuple[str, ...], radius: float, num_users: int = 256
+    study: Study,
+    changes: Mapping[str, Any],
+    gammas: tuple[str, ...],
+    radius: float,
+    num_users: int = 256,
 ) -> list[Row]:
-    """Worst-case weight on hidden positives, on the scores of a softmax model."""
-    parts = training.build(study.configured(DEFAULTS["softmax"]), study.dataset)
+    """Worst-case weight on hidden positives, on the scores of a model with changes."""
+    parts = training.build(study.configured(changes), study.dataset)
     state, _ = training.fit(parts, progress=False)
     users, items = parts.objective.embeddings(state.params, parts.data)
     ids = jnp.arange(min(num_users, study.dataset.num_users))

@@ -92,7 +92,7 @@ def _stream(
             for name, values in found.items()
         }
 
-    row = study.stored(config, changes, {}, make, f" over {len(datasets)} windows")
+    row = study.keep(config, changes, {}, make, f" over {len(datasets)} windows")
     found: list[dict[str, np.ndarray]] = [{} for _ in datasets]
     for name, values in study.arrays(row).items():
         t, metric = name.split("/", 1)

@@ -26,7 +26,6 @@ from drrl_jax import data, evaluation, training
 from experiments.report_table import latex_table, markdown_table
 
 Row = dict[str, Any]
-Trained = tuple[training.Parts, training.TrainState, dict[str, Any]]
 Made = tuple[Row, Mapping[str, jax.Array]]
 # Changes of a run that are not part of its setting.
 _NOT_SETTINGS = ("seed", "training.epochs", "training.batch_size")
@@ -80,11 +79,11 @@ class Study:
         """
         config = self.configured(changes)
 
-        def train() -> Trained:
+        def make() -> Made:
             parts = training.build(config, dataset or self.dataset)
-            return parts, *training.fit(parts, progress=self.progress)
+            return made_of(parts, *training.fit(parts, progress=self.progress))
 
-        return self.keep(config, changes, labels, train, dataset_key, dataset)
+        return self.keep(config, changes, labels, make, dataset_key, dataset)
 
     def configured(self, changes: Mapping[str, Any]) -> config_dict.ConfigDict:
         """The base config with the changes made, and no baselines."""
@@ -103,53 +102,23 @@ class Study:
         config: config_dict.ConfigDict,
         changes: Mapping[str, Any],
         labels: Mapping[str, Any],
-        train: Callable[[], Trained],
+        make: Callable[[], Made],
         suffix: str = "",
         dataset: data.Dataset | None = None,
     ) -> Row:
-        """The row of a point, trained unless it was before.
+        """The row of a point, made unless it was before.
+
+        A row that another version of the library or another kind of device made is
+        taken all the same; a line says so, once a study.
 
         Args:
           config: names the point, together with ``suffix``.
           changes: written into the row: those from this study's base config, whichever
             study trained the point.
           labels: columns that name the point; not kept, so that studies may share it.
-          train: what trains it; entries of its results under ``extra`` join the row.
+          make: returns its row and its arrays; of a run those of `made_of`.
           suffix: what else tells the point from others of this config.
           dataset: data of this point, if not the study's.
-
-        Raises:
-          ValueError: if the point was trained on other data.
-        """
-
-        def make() -> Made:
-            parts, state, results = train()
-            users = training.evaluate_state(
-                parts, state.params, parts.test_split, per_user=True
-            )
-            row = {
-                **{f"test/{name}": value for name, value in results["test"].items()},
-                **{f"valid/{name}": value for name, value in results["valid"].items()},
-                **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
-                **results.get("extra", {}),
-            }
-            return row, users
-
-        return self.stored(config, changes, labels, make, suffix, dataset)
-
-    def stored(
-        self,
-        config: config_dict.ConfigDict,
-        changes: Mapping[str, Any],
-        labels: Mapping[str, Any],
-        make: Callable[[], Made],
-        suffix: str = "",
-        dataset: data.Dataset | None = None,
-    ) -> Row:
-        """As `keep`, for any row and arrays that ``make`` returns.
-
-        A row that another version of the library or another kind of device made is
-        taken all the same; a line says so, once a study.
 
         Raises:
           ValueError: if the point was made from other data.
@@ -190,18 +159,26 @@ class Study:
         return {**labels, **row}
 
     def lines(
-        self, changes: Mapping[str, Any], what: str, make: Callable[[], list[Row]]
+        self,
+        make: Callable[..., list[Row]],
+        changes: Mapping[str, Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> list[Row]:
         """What a run gives beside its row, such as a trajectory, kept as points are.
 
         Args:
+          make: trains, and returns lines of a table: it is called as ``make(study,
+            changes, *args, **kwargs)``, and its name and these name the point.
           changes: of the run.
-          what: names it, and all beside the changes that it depends on.
-          make: trains, and returns lines of a table.
+          *args: as ``**kwargs``, what else it takes.
         """
-        config = self.configured(changes)
-        row = self.stored(
-            config, changes, {}, lambda: ({"lines": make()}, {}), f" {what}"
+        row = self.keep(
+            self.configured(changes),
+            changes,
+            {},
+            lambda: ({"lines": make(self, changes, *args, **kwargs)}, {}),
+            f" {make.__name__} {args} {kwargs}",
         )
         return list(row["lines"])
 
@@ -256,6 +233,22 @@ class Study:
         rows = [self.point({**changes, "seed": 0}, labels) for changes in grid]
         best = max(range(len(rows)), key=lambda i: rows[i][monitor])
         return grid[best], rows
+
+
+def made_of(
+    parts: training.Parts, state: training.TrainState, results: Mapping[str, Any]
+) -> Made:
+    """A run's row and each user's metrics; results under ``extra`` join the row."""
+    users = training.evaluate_state(
+        parts, state.params, parts.test_split, per_user=True
+    )
+    row = {
+        **{f"test/{name}": value for name, value in results["test"].items()},
+        **{f"valid/{name}": value for name, value in results["valid"].items()},
+        **{name: results[name] for name in ("best_epoch", "epochs", "seconds")},
+        **results.get("extra", {}),
+    }
+    return row, users
 
 
 def at_the_end(grid: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> str:

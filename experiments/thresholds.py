@@ -13,7 +13,6 @@ the users lie, epoch by epoch, learned or solved for each user; beside the learn
 those that the same scores call for.
 """
 
-import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -125,12 +124,14 @@ def run(
     cli.plot_lines(found, "N", f"test/{monitor}", out / "thresholds.png", log_x=True)
     if not draws:
         return table
-    of_rows = dict(gamma=gamma, radius=radius)
-    drawn = (METHODS["softmax"], rows, draws, sample_sizes)
     lines = study.lines(
+        estimators,
         METHODS["softmax"],
-        f"estimators {drawn} {of_rows}",
-        functools.partial(estimators, study, *drawn, **of_rows),
+        rows,
+        draws,
+        sample_sizes,
+        gamma=gamma,
+        radius=radius,
     )
     study_lib.write_rows(lines, out / "thresholds_estimators.csv")
     header = list(lines[0])
@@ -147,11 +148,7 @@ def run(
     moves = [
         row
         for m, changes in changed.items()
-        for row in study.lines(
-            changes,
-            f"trajectory of {m}",
-            functools.partial(trajectory, study, m, changes),
-        )
+        for row in study.lines(trajectory, changes, m)
     ]
     if moves:
         tables.append(_trajectories(moves, out))
@@ -174,7 +171,7 @@ def _changes(
     return changes
 
 
-def trajectory(study: Study, name: str, changes: Mapping[str, Any]) -> list[Row]:
+def trajectory(study: Study, changes: Mapping[str, Any], name: str) -> list[Row]:
     """Quantiles over users of their thresholds after each epoch of a run.
 
     For learned thresholds also of those that the same scores call for: solved for each

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax._numbers import check_ids
+from drrl_jax._numbers import as_ids
 from drrl_jax.evaluation.metrics import check_metrics, ranking_metrics
 from drrl_jax.evaluation.plan import EvaluationPlan
 from drrl_jax.evaluation.selection import select
@@ -306,7 +306,5 @@ def popularity_scores(items: np.ndarray, num_items: int) -> jax.Array:
       >>> popularity_scores(np.array([2, 0, 2]), num_items=4).tolist()
       [1.0, 0.0, 2.0, 0.0]
     """
-    items = np.asarray(items)
-    check_ids("items", items, num_items)
-    counts = np.bincount(items.astype(np.int64), minlength=num_items)
+    counts = np.bincount(as_ids("items", items, num_items), minlength=num_items)
     return jnp.asarray(counts, jnp.float32)

@@ -44,11 +44,10 @@ def select(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         return *jax.lax.top_k(scores, k), jnp.isnan(scores).any(axis=0).any()
     # The last group may be short: padding it would copy all scores.
     whole = num_items // _GROUP * _GROUP
-    shown = scores
-    if not jnp.issubdtype(scores.dtype, jnp.floating):
-        lowest: float | int = jnp.iinfo(scores.dtype).min
+    shown, lowest = scores, -jnp.inf
+    if jnp.issubdtype(scores.dtype, jnp.integer):
+        lowest = jnp.iinfo(scores.dtype).min
     else:
-        lowest = -jnp.inf
         # A maximum may pass a NaN over. As infinity, which no score is shown as, it is
         # among the candidates.
         finite = jnp.minimum(scores, jnp.finfo(scores.dtype).max)

@@ -6,7 +6,7 @@ import numpy as np
 
 from drrl_jax import data as data_lib
 from drrl_jax import evaluation
-from drrl_jax._numbers import check_count, check_ids
+from drrl_jax._numbers import as_ids, check_count
 from drrl_jax.training.build import Parts
 from drrl_jax.training.state import TrainState
 
@@ -47,8 +47,7 @@ def recommend(
     dataset = parts.dataset
     if users is None:
         users = np.arange(dataset.num_users)
-    ids = np.asarray(users).reshape(-1)
-    check_ids("users", ids, dataset.num_users)
+    ids = as_ids("users", users, dataset.num_users).reshape(-1)
     best = np.full((len(ids), k), -1, np.int32)
     if not len(ids):
         return best

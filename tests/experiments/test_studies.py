@@ -180,7 +180,7 @@ def test_trajectories_of_thresholds(study):
     """Quantiles are in order; a method without thresholds has none."""
     thresholds = importlib.import_module("experiments.thresholds")
     changes = thresholds.METHODS["drrl learned"]
-    lines = thresholds.trajectory(study, "drrl learned", changes)
+    lines = thresholds.trajectory(study, changes, "drrl learned")
     names = ["drrl learned", "drrl learned: solved on the catalogue"]
     assert list(dict.fromkeys(line["method"] for line in lines)) == names
     for name in names:
@@ -188,7 +188,7 @@ def test_trajectories_of_thresholds(study):
         assert (
             values == sorted(values) and len(values) == 5 and np.isfinite(values).all()
         )
-    assert thresholds.trajectory(study, "softmax", thresholds.METHODS["softmax"]) == []
+    assert thresholds.trajectory(study, thresholds.METHODS["softmax"], "softmax") == []
 
 
 def test_thresholds_at_chosen_settings_and_a_held_level(study, tmp_path):
