@@ -4,6 +4,7 @@ import math
 import numbers
 from typing import TypeGuard
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
@@ -178,6 +179,20 @@ def amount(share: float, of: ArrayLike) -> np.ndarray:
       (3.0, array([29. ,  2.9]))
     """
     return np.round(share * np.asarray(of), 9)
+
+
+def spread(x: jax.Array, like: jax.Array) -> jax.Array:
+    """``x``, which broadcasts to ``like``, in its shape and laid out as it is.
+
+    Not `broadcast_to`: what that makes lies on no mesh, where ``like`` may. Nor a sum of
+    arrays of other ranks, which JAX can be told to refuse.
+
+    Example:
+      >>> spread(jnp.array([1, 2]), jnp.zeros((2, 2))).tolist()
+      [[1.0, 2.0], [1.0, 2.0]]
+    """
+    x = jax.lax.expand_dims(x, range(like.ndim - x.ndim)) if x.ndim else x
+    return x.astype(like.dtype) + jnp.zeros_like(jax.lax.stop_gradient(like))
 
 
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

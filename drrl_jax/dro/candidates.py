@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from drrl_jax._numbers import broadcasts, check_real, check_scores, wide
+from drrl_jax._numbers import broadcasts, check_real, check_scores, spread, wide
 
 
 class Candidates(NamedTuple):
@@ -83,7 +83,10 @@ def candidates(
         some = jnp.ones_like(scores[..., 0], bool)
     else:
         base = jnp.ones((), dtype) if probs is None else jnp.asarray(probs, dtype)
-        mask = True if where is None else jnp.asarray(where, bool)
+        mask = jnp.ones((), bool) if where is None else jnp.asarray(where, bool)
+        base, mask = (
+            lax.expand_dims(x, range(len(shape) - x.ndim)) for x in (base, mask)
+        )
         # Entries of zero probability can hold no weight: they are deleted as well.
         used = jnp.broadcast_to(mask & (base > 0), shape)
         base = jnp.where(used, base, 0)
@@ -113,6 +116,4 @@ def rows(x: ArrayLike, name: str, scores: Array) -> Array:
             f"{name} {jnp.shape(x)}."
         )
     check_real(name, x)
-    # Not `broadcast_to`: what it makes lies on no mesh, where the rows may.
-    like = jnp.zeros_like(lax.stop_gradient(jnp.sum(scores, axis=-1)))
-    return lax.convert_element_type(jnp.asarray(x), scores.dtype) + like
+    return spread(jnp.asarray(x), jnp.sum(scores, axis=-1))

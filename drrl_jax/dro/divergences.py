@@ -1,7 +1,7 @@
 """The Renyi divergence between two distributions."""
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from drrl_jax._numbers import check_scores, wide
@@ -26,7 +26,8 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
     Args:
       p: a distribution, summing to 1 over the last axis. [..., n]
       q: the base distribution; broadcasts with ``p``. Where ``q`` is 0 and ``p`` is
-        not, the divergence is infinite. [..., n]
+        not, the divergence is infinite. In float32 XLA takes a number below 1e-38 for 0.
+        [..., n]
       gamma: the order, in ``[1, inf]``; a number, or one a row. [...]
 
     Returns:
@@ -57,8 +58,7 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
     kappa = rows(kappa_of(gamma, dtype), "gamma", p)
     held = p > 0
     both = held & (q > 0)
-    ratio = jnp.where(both, p, 1) / jnp.where(both, q, 1)
-    logs = jnp.where(both, jnp.log(ratio), 0)
+    logs = _log_ratio(jnp.where(both, p, 1), jnp.where(both, q, 1))
     top = jnp.max(logs, axis=-1, initial=-jnp.inf, where=both)
     top = jnp.where(jnp.isfinite(top), top, 0)
     # gamma - 1 = kappa / (1 - kappa); its reciprocal is 0 at order infinity, where
@@ -83,3 +83,15 @@ def renyi_divergence(p: ArrayLike, q: ArrayLike, gamma: ArrayLike) -> Array:
     value = jnp.where(small, low + gap * spread / 2, jnp.where(mild, near, high))
     value = jnp.where(jnp.any(held & (q <= 0), axis=-1), jnp.inf, value)
     return value.astype(given)
+
+
+def _log_ratio(p: Array, q: Array) -> Array:
+    """``log(p / q)`` of numbers above 0, whose quotient may leave the type.
+
+    Of a quotient near 1 by division, where logarithms would cancel, with both in units
+    of q: the square of a small q, by which a derivative divides, is 0.
+    """
+    near = (p < 1024 * q) & (q < 1024 * p)
+    unit = lax.stop_gradient(jnp.where(near, q, 1))
+    ratio = (jnp.where(near, p, 1) / unit) / (jnp.where(near, q, 1) / unit)
+    return jnp.where(near, jnp.log(ratio), jnp.log(p) - jnp.log(q))

@@ -103,8 +103,12 @@ def bounds(dtype: jnp.dtype) -> tuple[float, float]:
 
 
 def budget_tolerance(radius: Array) -> Array:
-    """How close the budget must come to the radius: 3e-5 in float32."""
-    return 256 * jnp.finfo(radius.dtype).eps * jnp.minimum(1, 0.1 + radius)
+    """How close the budget must come to the radius: 3e-5 in float32.
+
+    Of a small radius a fraction: within an absolute tolerance any guess would do.
+    """
+    eps = jnp.finfo(radius.dtype).eps
+    return jnp.minimum(256 * eps * jnp.minimum(1, 0.1 + radius), radius / 64)
 
 
 def target_logit(row: Rows, active: Array) -> Array:

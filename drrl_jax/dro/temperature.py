@@ -44,8 +44,9 @@ def value_at_temperature(
 
     Args:
       values: scores f. [..., n]
-      temperature: tau, in the units of ``values``; 0 gives the maximum, with a
-        derivative of 0 in the temperature. One number, or one a row. [...]
+      temperature: tau, in the units of ``values``; 0, and in float32 less than 1e-19,
+        gives the maximum, with a derivative of 0 in the temperature. One number, or one
+        a row. [...]
       gamma: the order of the ball, in ``[1, inf]``; broadcasts over rows.
       radius: the radius eta in nats, at least 0; broadcasts over rows.
       probs: base weights q, normalised over the used entries; uniform if ``None``.
@@ -104,7 +105,8 @@ def dual_value(
     row: Candidates, temperature: Array, kappa: Array, eta: Array, whole: int | None
 ) -> Array:
     """`value_at_temperature` on `Candidates` and one number a row of the others."""
-    some = temperature > 0
+    # The derivative of a quotient by a smaller number is not finite.
+    some = temperature > math.sqrt(jnp.finfo(temperature.dtype).tiny)
     tau = jnp.where(some, temperature, 1)
     x = row.distance / tau[..., None]
     powers, _ = powers_of(x, kappa, whole, lower=False)

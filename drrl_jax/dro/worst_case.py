@@ -72,9 +72,10 @@ def worst_case(
     1 + 1/n (2, 1.5, 1.25, ...; n up to 10) the powers are products, and a solution takes
     half the time.
 
-    The value is within 1e-5 of the optimum, in units of the row's range, and the
-    divergence of the weights within 1e-4 of the radius in float32; in float64 both are
-    within 1e-10 at orders up to 2 and about 1e-5 above, where scores enter in jumps.
+    The value is within 2e-5 of the optimum, in units of the row's range, and the
+    divergence of the weights within 1e-4 of the radius in float32, and within a
+    fiftieth of a small radius, down to 1e-6; in float64 both are within 1e-10 at orders
+    up to 2 and about 1e-5 above, where scores enter in jumps.
     With ``probs`` in which the best score is rare, below some 1e-4, and a radius that
     reaches for it, float32 cannot tell the threshold from the second best score at
     orders up to 2: the value holds, the divergence of the weights may miss the radius by

@@ -19,6 +19,7 @@ from drrl_jax._numbers import (
     check_real,
     check_scores,
     is_number,
+    spread,
     wide,
 )
 
@@ -49,9 +50,9 @@ class Rows:
 
     @property
     def count(self) -> jax.Array:
-        """The number of negatives of each row, ``[...]`` or a scalar."""
+        """The number of negatives of each row, ``[...]``."""
         if self.where is None:
-            return jnp.asarray(self.neg.shape[-1], self.neg.dtype)
+            return jnp.full(self.pos.shape, self.neg.shape[-1], self.neg.dtype)
         return jnp.sum(self.where, axis=-1, dtype=self.neg.dtype)
 
     @property
@@ -63,8 +64,8 @@ class Rows:
         return probs if self.where is None else jnp.where(self.where, probs, 0)
 
     def parameter(self, name: str, value: ArrayLike, **limits: float) -> jax.Array:
-        """A hyperparameter, a scalar or one a row, checked and in the right type."""
-        return jnp.asarray(self.checked(name, value, **limits), self.pos.dtype)
+        """A hyperparameter, a scalar or one a row, checked, as one a row. [...]"""
+        return spread(jnp.asarray(self.checked(name, value, **limits)), self.pos)
 
     def checked(self, name: str, value: ArrayLike, **limits: float) -> ArrayLike:
         """The same with numbers kept as they are, for solvers that branch on them."""
@@ -76,8 +77,9 @@ class Rows:
         check_real(name, value)
         array = jnp.asarray(value, self.pos.dtype)
         _check_broadcast(name, array.shape, "pos_scores", self.pos.shape)
-        if self.valid is not None and array.shape == self.valid.shape:
+        if self.valid is not None and array.ndim:
             # A row with nothing to use may hold anything, which must reach no gradient.
+            array = spread(array, self.pos)
             safe = limits.get("above", limits.get("least", 0)) + 1
             array = jnp.where(self.valid, array, min(safe, limits.get("most", safe)))
         return array
@@ -216,7 +218,7 @@ def prepare(
         check_real("log_q", log_q)
         log_q = jnp.asarray(log_q, compute)
         _check_broadcast("log_q", log_q.shape, "neg_scores", neg.shape)
-        log_q = jnp.broadcast_to(log_q, neg.shape)
+        log_q = spread(log_q, neg)
         if where is not None and valid is not None:
             # A masked entry's probability may be garbage, an empty row's too.
             log_q = jnp.where(where & valid[..., None], log_q, 0)

@@ -148,7 +148,7 @@ def drrl_at_k(
     # the temperature, of which `matched` is no function, moves it.
     value = matched + tempered - jax.lax.stop_gradient(matched)
     level = _log_weight(rows, negative_weight)
-    tau = jnp.asarray(temperature, rows.pos.dtype)
+    tau = rows.parameter("temperature", temperature)
     return rows.reduce(weight * (value / tau + level), reduce_fn)
 
 

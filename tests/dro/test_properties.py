@@ -206,6 +206,78 @@ def test_float32_budget_of_rows_with_one_rare_best_score(count, top, gamma, radi
     np.testing.assert_allclose(spent, radius, atol=1e-4)
 
 
+@pytest.mark.parametrize("gamma", [1.0, 1.1, 1.5, 2.0, 3.0, 10.0])
+@pytest.mark.parametrize("probs", [None, np.linspace(1e-3, 1, 1100)])
+def test_float32_budget_of_small_radii(gamma, probs):
+    """Of which half would be within any absolute tolerance of 0."""
+    values = np.random.default_rng(0).exponential(size=1100) ** 3
+    values = np.asarray(values / values.max(), np.float32)
+    radii = np.array([1e-6, 2e-6, 5e-6, 2e-5, 1e-4, 1e-3])
+    found = dro.worst_case(
+        np.tile(values, (6, 1)), gamma=gamma, radius=radii, probs=probs
+    )
+    with jax.enable_x64(True):
+        base = np.ones(1100) if probs is None else probs
+        base = base / base.sum()
+        # Their sum is 1 up to rounding, which is no less than these radii.
+        weights = np.asarray(found.weights, np.float64)
+        weights /= weights.sum(axis=-1, keepdims=True)
+        spent = dro.renyi_divergence(weights, base, gamma)
+        if gamma == 2:  # log(1 + chi squared): the optimum is mean + chi deviations
+            mean = base @ values
+            deviation = np.sqrt(base @ (values - mean) ** 2)
+            want = mean + deviation * np.sqrt(np.expm1(radii))
+            np.testing.assert_allclose(found.value, want, atol=1e-6)
+    np.testing.assert_allclose(spent, radii, rtol=0.02)
+    assert found.num_steps.max() <= 12
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.5, 2.0, np.inf])
+@pytest.mark.parametrize("small", [1e-10, 1e-20, 1e-30, 1e-37])
+def test_the_divergence_from_a_small_probability_has_its_gradient(gamma, small):
+    """-p / q of one over another's square, which is 0 in float32, and log(p / q)."""
+    p, q = jnp.array([0.5, 0.5]), jnp.array([small, 1.0])
+    value, (by_p, by_q) = jax.value_and_grad(dro.renyi_divergence, (0, 1))(p, q, gamma)
+    with jax.enable_x64(True):
+        p, q = np.array(p, np.float64), np.array(q, np.float64)
+        want, (want_p, want_q) = jax.value_and_grad(dro.renyi_divergence, (0, 1))(
+            p, q, gamma
+        )
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    np.testing.assert_allclose(by_p, want_p, rtol=2e-5)
+    np.testing.assert_allclose(by_q, want_q, rtol=2e-5)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.1, 2.0, 5.0, np.inf])
+def test_a_temperature_too_small_to_divide_by_is_0(gamma):
+    values = jnp.array([[0.1, 0.5, 0.9], [0.3, 0.3, 0.3], [1e4, -1e4, 0.0]])
+    slopes = jax.jit(
+        jax.grad(
+            lambda values, tau: dro.value_at_temperature(
+                values, tau, gamma=gamma
+            ).sum(),
+            (0, 1),
+        )
+    )
+    for tau in 10.0 ** -np.arange(9, 46, 4):
+        by_values, by_tau = slopes(values, jnp.float32(tau))
+        np.testing.assert_allclose(by_values.sum(axis=-1), 1, rtol=1e-6)
+        assert np.isfinite(by_tau)
+
+
+def test_ranks_that_differ_where_jax_refuses_them():
+    values = jnp.linspace(0, 1, 60).reshape(3, 4, 5)
+    numbers, probs = jnp.full(4, 1.5), jnp.arange(5.0)
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        for where in (None, values > 0.1):
+            shared = {"gamma": numbers, "probs": probs, "where": where}
+            dro.worst_case(values, radius=numbers, **shared)
+            dro.value_at_temperature(values, numbers, **shared)
+            dro.worst_case_at_temperature(values, numbers, **shared)
+            dro.dual(values, numbers, weight=numbers, **shared)
+        dro.renyi_divergence(probs / 10, values, jnp.full(4, 2.0))
+
+
 def test_dual_has_finite_gradients_where_nothing_exceeds_the_threshold():
     values = jnp.array([[0.1, 0.5, 0.5], [0.1, 0.9, jnp.nan], [1.0, jnp.nan, 2.0]])
     where = jnp.array([[True] * 3, [True, True, False], [False] * 3])

@@ -187,27 +187,40 @@ def test_what_a_row_with_nothing_to_use_holds_reaches_no_gradient(
         own = {parameter: numbers, **options}
         return LOSSES[name](pos[rows], neg[rows], where=where[rows], **own)
 
+    def broadcast(numbers):
+        """The same numbers over a second axis of rows, of which they are a suffix."""
+        own = {parameter: numbers, **options}
+        return LOSSES[name](pos[None], neg[None], where=where[None], **own)
+
     start = 1.5 if parameter == "gamma" else 0.2
     slope = jax.jit(jax.grad(value))
     alone = jax.jit(jax.grad(lambda x: value(x, slice(1))))(jnp.array([start]))
     for bad in (0.0, float("nan"), float("inf")):
         found = slope(jnp.array([start, bad]))
         np.testing.assert_allclose(found, [alone[0], 0], rtol=1e-6)
+        found = jax.jit(jax.grad(broadcast))(jnp.array([start, bad]))
+        np.testing.assert_allclose(found, [alone[0], 0], rtol=1e-6)
 
 
-def test_strict_promotion(case):
+@pytest.mark.parametrize("where", [None, FULL])
+@pytest.mark.parametrize("log_q", [None, jnp.zeros(SHAPE, "float32")])
+def test_strict_promotion(case, where, log_q):
+    """Of types and of ranks, of a batch of rows and of rows of rows."""
     scores = jax.tree.map(jnp.asarray, case.scores())
-    with jax.numpy_dtype_promotion("strict"):
-        out = jax.eval_shape(
-            lambda scores: jax.value_and_grad(
-                lambda pos: case.loss(
-                    scores | {"pos": pos},
-                    where=FULL,
-                    log_q=jnp.zeros(SHAPE, "float32"),
-                )
-            )(scores["pos"]),
-            scores,
-        )
+    deep = jax.tree.map(lambda x: x[None] if x.shape else x, scores)
+    # Numbers of rows that broadcast: of the last axis of rows alone.
+    deep |= {k: scores[k] for k in ("gamma", "threshold", "quantile") if k in scores}
+
+    def both(scores, where, log_q):
+        def value(pos):
+            return case.loss(scores | {"pos": pos}, where=where, log_q=log_q)
+
+        return jax.value_and_grad(value)(scores["pos"])
+
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        out = jax.eval_shape(both, scores, where, log_q)
+        where, log_q = (None if x is None else x[None] for x in (where, log_q))
+        out = out, jax.eval_shape(both, deep, where, log_q)
     assert all(x.dtype == "float32" for x in jax.tree.leaves(out))
 
 
