@@ -54,10 +54,7 @@ def run(
     known = study_lib.read_all_settings(settings, f"valid/{monitor}")
     grids = {**METHODS, **HELD, **NOISY}
     cli.check_names("methods", methods, {**grids, **known})
-    if baseline not in methods and baseline != BASELINE:
-        raise ValueError(
-            f"baseline must be among the methods {', '.join(methods)}; got {baseline!r}."
-        )
+    against = cli.tested_against(baseline, methods, BASELINE)
     cli.check_numbers("budget", [str(budget)], 1, 6, whole=True)
     tuning: list[Row] = []
     final: list[Row] = []
@@ -77,7 +74,6 @@ def run(
     if tuning:
         study_lib.write_rows(tuning, out / "accuracy_tuning.csv")
     _plot(final, f"test/{monitor}", out / "accuracy.png")
-    against = baseline if baseline in methods else None
     return cli.write(study, final, ["method"], out, "accuracy", baseline=against)
 
 

@@ -120,6 +120,21 @@ def check_names(
         )
 
 
+def tested_against(baseline: str, methods: Collection[str], default: str) -> str | None:
+    """The baseline of a table; ``None``, no tests, where the default is not run.
+
+    Raises:
+      ValueError: for another baseline that is not run.
+    """
+    if baseline in methods:
+        return baseline
+    if baseline != default:
+        raise ValueError(
+            f"baseline must be among the methods {_listed(methods)}; got {baseline!r}."
+        )
+    return None
+
+
 def _listed(names: Iterable[str]) -> str:
     """The names, as a flag takes them: one with a comma in quotes."""
     return ", ".join(f'"{name}"' if "," in name else name for name in names)

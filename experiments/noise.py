@@ -30,6 +30,8 @@ from experiments import study as study_lib
 from experiments.methods import DEFAULTS, FAMILY
 from experiments.study import Row, Study
 
+BASELINE = "ccl"
+
 
 def run(
     study: Study,
@@ -43,6 +45,7 @@ def run(
     settings: tuple[str, ...] = (),
     gammas: tuple[str, ...] = ("1", "1.25", "1.5", "2", "4", "inf"),
     radius: float = 1.0,
+    baseline: str = BASELINE,
 ) -> str:
     """Trains every method at every rate, and weighs the known false negatives.
 
@@ -57,7 +60,10 @@ def run(
       settings: tables (.csv) of tuned settings; empty: ``experiments.methods.DEFAULTS``.
       gammas: orders whose weight on known false negatives is measured; empty: none.
       radius: of those worst cases.
+      baseline: the method that the others are tested against at every rate; without the
+        default among them, the table has no tests.
     """
+    against = cli.tested_against(baseline, methods, BASELINE)
     for flag, rates in (
         ("false_negatives", false_negatives),
         ("marked", marked),
@@ -99,9 +105,8 @@ def run(
         name = "false positives"
         key = f"{name} {rate}"
         rows += points(name, rate, None, dataset=noisy, dataset_key=key)
-    baseline = "ccl" if "ccl" in methods else None
     by = ["study", "rate", "method"]
-    tables = [cli.write(study, rows, by, out, "noise", baseline=baseline)]
+    tables = [cli.write(study, rows, by, out, "noise", baseline=against)]
     cli.plot_lines(rows, "rate", f"test/{monitor}", out / "noise.png", panel="study")
     if study.dataset.false_negatives is not None and gammas:
         softmax = DEFAULTS["softmax"]

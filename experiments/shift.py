@@ -14,6 +14,8 @@ from experiments import cli, front
 from experiments.methods import DEFAULTS
 from experiments.study import Row, Study
 
+BASELINE = "softmax"
+
 
 def run(
     study: Study,
@@ -23,8 +25,9 @@ def run(
     splits: tuple[str, ...] = ("random", "popularity", "temporal"),
     methods: tuple[str, ...] = tuple(DEFAULTS),
     settings: tuple[str, ...] = (),
+    baseline: str = BASELINE,
 ) -> str:
-    """Every method on every split, against softmax.
+    """Every method on every split, against one of them.
 
     Args:
       study: the base config and its data.
@@ -33,7 +36,10 @@ def run(
       splits: values of ``data.split``.
       methods: keys of ``experiments.methods.METHODS``, or of the tables in ``settings``.
       settings: tables (.csv) of tuned settings; empty: ``experiments.methods.DEFAULTS``.
+      baseline: the method that the others are tested against on every split; without
+        the default among them, the table has no tests.
     """
+    against = cli.tested_against(baseline, methods, BASELINE)
     monitor = study.config.evaluation.monitor
     chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
     cli.check_names("splits", splits, ("given", *data.SPLITS))
@@ -52,8 +58,7 @@ def run(
         points = [({"split": split, "method": m}, c) for m, c in chosen.items()]
         key = f"split {split}"
         rows += cli.run_points(study, points, seeds, dataset=dataset, dataset_key=key)
-    baseline = "softmax" if "softmax" in methods else None
-    return cli.write(study, rows, ["split", "method"], out, "shift", baseline=baseline)
+    return cli.write(study, rows, ["split", "method"], out, "shift", baseline=against)
 
 
 if __name__ == "__main__":

@@ -378,6 +378,22 @@ def test_noise_refuses_a_loss_of_one_negative_before_anything_is_trained(
         noise.run(study, tmp_path, methods=("bpr",))
 
 
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("noise", {"false_negatives": ("0",)}), ("shift", {"splits": ("given",)})],
+)
+def test_any_method_can_be_the_one_tested_against(study, tmp_path, name, own):
+    module = importlib.import_module(f"experiments.{name}")
+    options = TINY[name] | own | {"methods": ("softmax", "ccl")}
+    if name == "noise":
+        options |= {"marked": (), "false_positives": (), "gammas": ()}
+    for baseline in ("softmax", "ccl"):
+        table = module.run(study, tmp_path, baseline=baseline, **options)
+        assert f"vs {baseline}" in table
+    with pytest.raises(ValueError, match="among the methods softmax, ccl; got 'bpr'"):
+        module.run(study, tmp_path, baseline="bpr", **options)
+
+
 def test_a_point_of_other_data_is_not_taken_for_ones_own(tmp_path):
     config = tiny_config(training__epochs=1, training__eval_every=1)
     mine = Study(tmp_path, config, tiny_dataset()).point({}, {})
