@@ -80,7 +80,7 @@ def candidates(
         # Like the scores, whose sharding they take with their shape.
         used = jnp.ones_like(scores, bool)
         base = jnp.full_like(scores, 1 / shape[-1])
-        some = jnp.ones_like(scores[..., 0], bool)
+        some = jnp.ones_like(jnp.sum(scores, axis=-1), bool)
     else:
         base = jnp.ones((), dtype) if probs is None else jnp.asarray(probs, dtype)
         mask = jnp.ones((), bool) if where is None else jnp.asarray(where, bool)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax._numbers import check_ids
+from drrl_jax._numbers import check_count, check_ids
 from drrl_jax.data.interactions import Csr
 from drrl_jax.products import entries_in_flight
 
@@ -121,7 +121,9 @@ class EvaluationPlan:
             (np.diff(pointer) for pointer, _ in checked), np.zeros(num_users, int)
         )
 
-        if block is None:
+        if block is not None:
+            check_count("block", block)
+        else:
             block = entries_in_flight(_BLOCK_SCORES) // num_items
         block = int(np.clip(block, 1, len(users)))
         num_blocks = -(-len(users) // block)
@@ -168,6 +170,13 @@ def _check(
     if len(indptr) != num_users + 1:
         raise ValueError(
             f"{name} must have {num_users} rows, as truth has; got {len(indptr) - 1}."
+        )
+    ends = (int(indptr[0]), int(indptr[-1]))
+    if ends != (0, len(indices)) or np.any(np.diff(indptr) < 0):
+        raise ValueError(
+            f"indptr of {name} must rise from 0 to {len(indices)}, the number of its"
+            f" indices; got {ends[0]} to {ends[1]}"
+            f"{' with a fall' if np.any(np.diff(indptr) < 0) else ''}."
         )
     check_ids(f"items of {name}", indices, num_items)
     rows = np.repeat(np.arange(num_users), np.diff(indptr))

@@ -3,7 +3,8 @@
 Every candidate item is scored for every user with a test item; nothing is sampled. A
 block of users at a time goes through four steps, one compiled program for all blocks:
 scores, exclusions written by index, an exact top-k, and a binary search of the listed
-items in the truth. Ties go to the lower item index.
+items in the truth. Scores are compared in float32, in which whole numbers above 2^24 may
+tie; ties go to the lower item index.
 """
 
 import functools
@@ -88,6 +89,7 @@ def _rank(
     ) -> tuple[Ranking, jax.Array]:
         users, first, last = block
         scores = scorer(inputs, users).astype(jnp.float32)
+        scores = jnp.where(scores == 0, 0, scores)  # XLA's -0 loses the tie with 0
         if scores.shape != (len(users), plan.num_items):
             raise ValueError(
                 f"scorer must return ({len(users)}, {plan.num_items}) scores; got "

@@ -39,8 +39,12 @@ def select(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
 
     In a list a NaN stands first or last, by its sign, which programs do not agree on.
     """
+    scores = jnp.asarray(scores)
+    if scores.ndim != 2:
+        raise ValueError(f"scores must be [rows, num_items]; got {scores.shape}.")
     rows, num_items = scores.shape
-    if jax.default_backend() != "cpu" or num_items < _TWO_STAGE_RATIO * k:
+    one_stage = jax.default_backend() != "cpu" or scores.dtype == bool
+    if one_stage or num_items < _TWO_STAGE_RATIO * k:
         return *jax.lax.top_k(scores, k), jnp.isnan(scores).any(axis=0).any()
     # The last group may be short: padding it would copy all scores.
     whole = num_items // _GROUP * _GROUP

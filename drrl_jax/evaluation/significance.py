@@ -80,6 +80,10 @@ def paired_tests(a: Sequence[float], b: Sequence[float]) -> PairedTests:
     from scipy import stats  # half a second that only tests of significance need
 
     difference = second - first
+    # What the order of a sum leaves of equal values is no difference.
+    dust = 8 * np.finfo(np.float64).eps
+    size = np.maximum(np.abs(first), np.abs(second))
+    difference = np.where(np.abs(difference) <= dust * size, 0, difference)
     mean = float(difference.mean())
     error = float(stats.sem(difference))
     # Identical differences (zero ones above all) leave both tests undefined.
@@ -87,8 +91,8 @@ def paired_tests(a: Sequence[float], b: Sequence[float]) -> PairedTests:
         t_p = wilcoxon_p = 1.0
     else:
         # A mean of constant differences has no error: scipy warns and returns p = 0.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t_p = 0.0 if error == 0 else float(stats.ttest_1samp(difference, 0).pvalue)
+        constant = error <= dust * float(size.mean())
+        t_p = 0.0 if constant else float(stats.ttest_1samp(difference, 0).pvalue)
         wilcoxon_p = float(stats.wilcoxon(difference).pvalue)
     half = float(stats.t.ppf(0.975, len(first) - 1)) * error
     baseline = float(first.mean())

@@ -196,6 +196,42 @@ def test_whole_scores_rank_as_the_sort_does():
     assert selection.top_k(least, 3)[1].tolist() == [[0, 1, 2]]
 
 
+def test_zeros_of_both_signs_tie():
+    plan = EvaluationPlan.build(Csr(np.array([0, 1]), np.array([1])), num_items=3)
+    for zeros in ([-1.0, -0.0, 0.0], [-1.0, 0.0, -0.0]):
+        found = evaluation.evaluate_item_scores(
+            jnp.array(zeros), plan, ks=(1,), metrics=("recall",)
+        )
+        assert found["recall@1"] == 1
+
+
+def test_rows_that_do_not_hold_all_indices_are_refused():
+    """A slice of a Csr has pointers into the whole: other items would be measured."""
+    pointers, items = np.array([0, 2, 3, 5]), np.array([0, 1, 2, 0, 3])
+    for csr in (
+        Csr(pointers[1:], items[2:]),
+        Csr(pointers[1:], items),
+        Csr(pointers[:3], items),
+        Csr(np.array([0, 2, 1]), items[:1]),
+    ):
+        with pytest.raises(ValueError, match="indptr of truth must rise from 0 to"):
+            EvaluationPlan.build(csr, num_items=4)
+    for block in (0, -3, 1.5, "a"):
+        with pytest.raises(ValueError, match="block must be"):
+            EvaluationPlan.build(Csr(pointers, items), num_items=4, block=block)
+
+
+def test_selection_takes_what_top_k_takes():
+    values = np.arange(300.0)[None]
+    for scores in (values, jnp.asarray(values) == 5, np.asarray(values, np.int64)):
+        for found, want in zip(
+            evaluation.top_k(scores, 2), jax.lax.top_k(jnp.asarray(scores), 2)
+        ):
+            assert_allclose(found, want)
+    with pytest.raises(ValueError, match=r"must be \[rows, num_items\]; got \(3,\)"):
+        evaluation.top_k(jnp.ones(3), 2)
+
+
 def test_nan_scores_are_an_error_and_not_a_ranking():
     users, items, truth, train = problem(10)
     plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(train))

@@ -48,6 +48,13 @@ def test_equal_values_are_no_evidence_and_constant_gains_are():
     assert gain.relative == pytest.approx(0.5)
 
 
+def test_what_rounding_leaves_of_equal_values_is_no_evidence():
+    found = paired_tests([0.1 + 0.2] * 10, [0.3] * 10)
+    assert (found.mean_difference, found.t_p, found.wilcoxon_p) == (0, 1, 1)
+    gains = np.arange(20) / 10
+    assert paired_tests(gains, gains + 0.1).t_p == 0  # and SciPy warns of nothing
+
+
 def test_holm_is_no_smaller_than_raw_keeps_order_and_handles_one():
     p = np.random.default_rng(2).random(20)
     corrected = holm(p)
