@@ -16,6 +16,7 @@ from drrl_jax.dro.candidates import (
     rows,
     working_dtype,
 )
+from drrl_jax.dro.equation import bounds
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
 from drrl_jax.dro.tilt import exp_power, log_mean, powers_of
 
@@ -106,7 +107,7 @@ def dual_value(
 ) -> Array:
     """`value_at_temperature` on `Candidates` and one number a row of the others."""
     # The derivative of a quotient by a smaller number is not finite.
-    some = temperature > math.sqrt(jnp.finfo(temperature.dtype).tiny)
+    some = temperature > bounds(temperature.dtype)[0]
     tau = jnp.where(some, temperature, 1)
     x = row.distance / tau[..., None]
     powers, _ = powers_of(x, kappa, whole, lower=False)

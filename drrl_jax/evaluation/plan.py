@@ -171,15 +171,15 @@ def _check(
         raise ValueError(
             f"{name} must have {num_users} rows, as truth has; got {len(indptr) - 1}."
         )
-    ends = (int(indptr[0]), int(indptr[-1]))
-    if ends != (0, len(indices)) or np.any(np.diff(indptr) < 0):
+    counts = np.diff(indptr)
+    falls = bool(np.any(counts < 0))
+    if falls or indptr[0] != 0 or indptr[-1] != len(indices):
         raise ValueError(
             f"indptr of {name} must rise from 0 to {len(indices)}, the number of its"
-            f" indices; got {ends[0]} to {ends[1]}"
-            f"{' with a fall' if np.any(np.diff(indptr) < 0) else ''}."
+            f" indices; got {indptr[0]} to {indptr[-1]}{' with a fall' if falls else ''}."
         )
     check_ids(f"items of {name}", indices, num_items)
-    rows = np.repeat(np.arange(num_users), np.diff(indptr))
+    rows = np.repeat(np.arange(num_users), counts)
     if np.any((rows[1:] == rows[:-1]) & (indices[1:] <= indices[:-1])):
         if name == "truth" and len(np.unique(rows * num_items + indices)) < len(
             indices
