@@ -146,6 +146,22 @@ def as_ids(name: str, ids: ArrayLike, size: int) -> np.ndarray:
     return given.astype(np.int32)
 
 
+def check_flag(name: str, value: object) -> None:
+    """Refuses what is neither true nor false before a trace: an array, a name.
+
+    Example:
+      >>> check_flag("include_positive", jnp.array([True, False]))
+      Traceback (most recent call last):
+      ...
+      ValueError: include_positive must be True or False; got bool[2].
+    """
+    if not isinstance(value, bool | np.bool_):
+        array = isinstance(value, jax.Array | np.ndarray)
+        shape = f"[{','.join(map(str, value.shape))}]" if array else ""
+        got = f"{value.dtype.name}{shape}" if array else repr(value)
+        raise ValueError(f"{name} must be True or False; got {got}.")
+
+
 def is_count(x: object) -> TypeGuard[int]:
     """Whether ``x`` is a whole number of at least 1, of Python or NumPy.
 

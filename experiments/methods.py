@@ -38,8 +38,8 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     # Adam does not see.
     "bsl": grid(
         loss__name=("bsl_grouped",),
-        loss__weight=(1.0, 0.5, 2.0),
-        loss__temperature=(0.2, 0.3),
+        loss__weight=(1.0, 0.5),
+        loss__temperature=(0.2, 0.15, 0.1),
     ),
     "psl": grid(
         loss__name=("psl",),

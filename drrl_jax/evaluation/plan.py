@@ -109,10 +109,13 @@ class EvaluationPlan:
             raise ValueError(
                 f"truth must hold an item; all {num_users} rows are empty."
             )
-        if item_mask is not None and np.shape(item_mask) != (num_items,):
-            raise ValueError(
-                f"item_mask must be ({num_items},); got {np.shape(item_mask)}."
-            )
+        if item_mask is not None:
+            mask = np.asarray(item_mask)
+            if mask.dtype != bool or mask.shape != (num_items,):
+                raise ValueError(  # ids would be read as a mask
+                    f"item_mask must be bool {(num_items,)}; got {mask.dtype.name}"
+                    f" {mask.shape}."
+                )
         checked = [
             _check(e, f"exclude[{n}]", num_users, num_items)
             for n, e in enumerate(excludes)

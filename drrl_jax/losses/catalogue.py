@@ -167,6 +167,8 @@ def _is_array(value: Any) -> bool:
 def _ids(exclude: ArrayLike, num_items: int) -> jax.Array:
     """Items by id, padding within the reach of int32: a mask would be read as ids."""
     given = exclude if isinstance(exclude, jax.Array) else np.asarray(exclude)
+    if not given.size:  # NumPy takes empty lists for floats
+        given = given.astype(np.int32)
     if not jnp.issubdtype(given.dtype, jnp.integer):
         raise ValueError(
             "exclude must hold ids of items, [batch, width] integers; got"
@@ -178,6 +180,11 @@ def _ids(exclude: ArrayLike, num_items: int) -> jax.Array:
 
 
 def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
+    if jnp.asarray(value).dtype == bool:
+        raise ValueError(
+            f"{name} must be an array of numbers, one a row, or a plain choice; got an"
+            " array of bool."
+        )
     array = as_float(value, name)  # all of these are differentiated
     if array.shape not in ((), (1,), (batch,)):
         raise ValueError(

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from drrl_jax._numbers import check_flag
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, prepare
 
@@ -38,6 +39,10 @@ def softmax(
     Returns:
       The loss, in the type of the scores.
 
+    Raises:
+      ValueError: for an ``include_positive`` that is an array, which a trace could not
+        branch on, or shapes and numbers that do not fit.
+
     Source:
       Wu et al., "On the Effectiveness of Sampled Softmax Loss for Item
       Recommendation", TOIS 2024; van den Oord et al., "Representation Learning with
@@ -52,6 +57,7 @@ def softmax(
       >>> print(f"{softmax(pos, neg, temperature=0.2, include_positive=True):.4f}")
       0.1465
     """
+    check_flag("include_positive", include_positive)
     rows = prepare(pos_scores, neg_scores, where, log_q)
     tau = rows.parameter("temperature", temperature, above=0)
     pos = rows.pos / tau

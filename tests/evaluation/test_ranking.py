@@ -249,8 +249,9 @@ def test_what_does_not_fit_is_refused():
         build(csr(truth), num_items=50)
     with pytest.raises(ValueError, match=r"exclude\[0\] must have 47 rows.*got 40"):
         build(csr(truth), num_items=83, exclude=csr(train[:40]))
-    with pytest.raises(ValueError, match=r"item_mask must be \(83,\); got \(5,\)"):
-        build(csr(truth), num_items=83, item_mask=np.ones(5, bool))
+    for mask in (np.ones(5, bool), np.arange(83), [0, 5]):
+        with pytest.raises(ValueError, match=r"item_mask must be bool \(83,\); got"):
+            build(csr(truth), num_items=83, item_mask=mask)
     twice = Csr(indptr=np.array([0, 2]), indices=np.array([3, 3]))
     with pytest.raises(ValueError, match="twice"):
         build(twice, num_items=83)

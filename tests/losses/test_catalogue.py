@@ -180,6 +180,11 @@ def test_refuses_what_does_not_fit():
     for mask in (jnp.zeros((BATCH, ITEMS), bool), jnp.zeros((BATCH, 1))):
         with pytest.raises(ValueError, match=r"exclude must hold ids .* got (bool|fl)"):
             losses.catalogue(positive, users, items, exclude=mask)
+    for none in ([[]] * BATCH, np.zeros((BATCH, 0)), jnp.zeros((BATCH, 0))):
+        losses.catalogue(positive, users, items, exclude=none)
+    for flags in (jnp.array(True), np.array([True] * BATCH)):
+        with pytest.raises(ValueError, match="include_positive must be .* of bool"):
+            losses.catalogue(positive, users, items, include_positive=flags)
     for few in ([0.1, 0.2], [0.1] * 5):  # as many as a block has rows, or not
         with pytest.raises(ValueError, match="temperature must be one .* or one a row"):
             losses.catalogue(positive, users, items, temperature=few, block=2)

@@ -57,6 +57,8 @@ def test_shapes(name):
             "temperature must be real; got complex",
         ),
         ("softmax", dict(log_q=NEG + 1j), "log_q must be real; got complex64"),
+        ("softmax", dict(include_positive=POS > 0), "True or False; got bool\\[4\\]"),
+        ("softmax", dict(include_positive="no"), "True or False; got 'no'"),
         (
             "adv_infonce",
             dict(hardness=NEG + 1j),
