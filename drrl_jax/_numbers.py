@@ -156,9 +156,9 @@ def check_flag(name: str, value: object) -> None:
       ValueError: include_positive must be True or False; got bool[2].
     """
     if not isinstance(value, bool | np.bool_):
-        array = isinstance(value, jax.Array | np.ndarray)
-        shape = f"[{','.join(map(str, value.shape))}]" if array else ""
-        got = f"{value.dtype.name}{shape}" if array else repr(value)
+        got = repr(value)
+        if isinstance(value, jax.Array | np.ndarray):
+            got = f"{value.dtype.name}[{','.join(map(str, value.shape))}]"
         raise ValueError(f"{name} must be True or False; got {got}.")
 
 

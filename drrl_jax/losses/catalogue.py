@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
 from drrl_jax._numbers import check_count, check_real, is_number
+from drrl_jax.losses.groups import is_cut
 from drrl_jax.losses.rows import as_float
 from drrl_jax.products import entries_in_flight, product, weights_for, wide_type
 from drrl_jax.scores import all_but, catalogue_scores
@@ -63,7 +64,8 @@ def catalogue(
       rows: give them their ``weights`` in the whole batch, and ``psum`` the results.
 
     Raises:
-      ValueError: for a loss that is not one a row, or shapes that do not fit.
+      ValueError: for a loss that is not one a row, shapes that do not fit, or arrays
+        that explicit axes of a mesh cut.
 
     Source:
       This project; the gradient in the forward pass is an idea of Hsu et al., "Liger
@@ -85,6 +87,12 @@ def catalogue(
             f" {', '.join(taken)}, which a loss of sampled negatives takes."
         )
     pos_scores, users, items = map(as_float, (pos_scores, users, items))
+    for name, value in (("pos_scores", pos_scores), ("users", users), ("items", items)):
+        if is_cut(value):
+            raise ValueError(
+                f"{name} must be whole on each device, or the call within shard_map;"
+                f" got {jax.typeof(value)}."
+            )
     batch = pos_scores.shape[0] if pos_scores.ndim == 1 else -1
     if users.ndim != 2 or users.shape[0] != batch:
         raise ValueError(

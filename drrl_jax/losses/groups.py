@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from drrl_jax.rows import take_rows
 
@@ -37,7 +38,7 @@ def sort_groups(names: jax.Array) -> Groups:
       >>> groups.order.tolist(), groups.group.tolist(), groups.place.tolist()
       ([1, 0, 2], [0, 1, 1], [0, 0, 1])
     """
-    names = names.reshape(-1)
+    names = on_every_device(names).reshape(-1)
     order = jnp.argsort(names)
     ordered = names[order]
     new = jnp.concatenate([jnp.zeros(1, bool), ordered[1:] != ordered[:-1]])
@@ -45,6 +46,33 @@ def sort_groups(names: jax.Array) -> Groups:
     index = jnp.arange(names.size)
     first = jax.lax.cummax(jnp.where(new, index, 0))
     return Groups(order, jnp.cumsum(new), index - first)
+
+
+def is_cut(x: jax.Array) -> bool:
+    """Whether its type says that an axis lies on several devices of a mesh.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> is_cut(jnp.array([7, 3]))
+      False
+    """
+    return any(axis is not None for axis in jax.typeof(x).sharding.spec)
+
+
+def on_every_device(x: jax.Array) -> jax.Array:
+    """``x``, whole on each device, where types say that its rows lie on several.
+
+    Rows of one user may lie on any of them, and a sort runs along no axis that is cut.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> on_every_device(jnp.array([7, 3])).tolist()
+      [7, 3]
+    """
+    if not is_cut(x):
+        return x
+    sharding = jax.typeof(x).sharding
+    return jax.sharding.reshard(x, sharding.update(spec=PartitionSpec()))
 
 
 def as_matrix(

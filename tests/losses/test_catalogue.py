@@ -285,3 +285,13 @@ def test_rows_on_their_devices_and_items_on_all(name):
     found = jax.jit(jax.value_and_grad(sharded, argnums=every))(pos, users, items)
     want = jax.value_and_grad(whole, argnums=every)(pos, users, items)
     chex.assert_trees_all_close(found, want, atol=1e-6)
+
+
+def test_rows_that_axes_in_the_types_cut_are_refused():
+    kind = jax.sharding.AxisType.Explicit
+    mesh = jax.make_mesh((1,), ("rows",), axis_types=(kind,))
+    users, items, _, _, pos = problem()
+    with jax.set_mesh(mesh):
+        cut = jax.device_put(users, jax.sharding.PartitionSpec("rows"))
+        with pytest.raises(ValueError, match=r"users must be whole .* shard_map; got"):
+            losses.catalogue(pos, cut, items)

@@ -329,3 +329,31 @@ def test_garbage_of_a_row_with_nothing_stays_out_of_gradients():
         return LOSSES["adv_infonce"](*scores, hardness=hardness, where=where)
 
     assert np.isfinite(jax.grad(value)(hardness)).all()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.grouped and not c.orders or c.name in ("drrl", "softmax")],
+    ids=lambda case: case.id,
+)
+def test_rows_cut_by_axes_in_the_types_are_those_of_whole_ones(case):
+    """Two axes of rows, each on an axis of the mesh, with and without a mask."""
+    kind = (jax.sharding.AxisType.Explicit,) * 2
+    mesh = jax.make_mesh((1, 1), ("a", "b"), axis_types=kind)
+    scores = case.scores((2, 4, 3))
+    where = np.arange(24).reshape(2, 4, 3) % 5 != 0
+    exact = {k: v for k, v in scores.items() if k == "users"}
+
+    def both(exact, inexact, where):
+        def loss(inexact):
+            return case.loss(inexact | exact, where=where)
+
+        return jax.jit(jax.value_and_grad(loss))(inexact)
+
+    inexact = {k: v for k, v in scores.items() if k not in exact}
+    want = [both(exact, inexact, mask) for mask in (None, where)]
+    spec = jax.sharding.PartitionSpec("a", "b")
+    with jax.set_mesh(mesh):
+        cut = jax.tree.map(lambda x: jax.device_put(x, spec), (exact, inexact, where))
+        found = [both(*cut[:2], mask) for mask in (None, cut[2])]
+    close(found, want)
