@@ -40,7 +40,7 @@ def run(
       study: the base config and its data.
       out: folder of table and plot.
       seeds: runs of each chosen setting.
-      budget: settings tried for each method, at most 6.
+      budget: settings tried for each method, at most 6, of ``NOISY`` 12.
       tune_epochs: epochs while tuning; 0: all.
       methods: keys of ``METHODS``, ``HELD`` or ``NOISY``, or of the tables in ``settings``.
       settings: tables (.csv) whose methods are not tuned again.
