@@ -90,7 +90,8 @@ def drrl_at_k(
 
     where L has the value of :func:`drrl_tempered` at order :math:`\gamma` and
     temperature :math:`\tau`, and the gradient of :func:`drrl_matched`, the exact
-    worst-case weights; in the temperature it is that of the former.
+    worst-case weights; in the temperature it is that of the former. Differentiated
+    twice it has the derivatives of this gradient at a held value of L.
     :math:`\gamma = 1` is :func:`sl_at_k`.
 
     Args:

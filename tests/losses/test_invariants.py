@@ -357,3 +357,31 @@ def test_rows_cut_by_axes_in_the_types_are_those_of_whole_ones(case):
         cut = jax.tree.map(lambda x: jax.device_put(x, spec), (exact, inexact, where))
         found = [both(*cut[:2], mask) for mask in (None, cut[2])]
     close(found, want)
+
+
+def test_second_derivatives_are_differences_of_gradients(case):
+    if case.name == "drrl_at_k":
+        pytest.skip("its value and its gradient are of two losses, by definition")
+    with jax.enable_x64(True):
+        scores = case.scores(dtype=np.float64)
+        where = FULL.copy()
+        where[0], where[1, 1:] = False, False
+        exact = {k: scores.pop(k) for k in ("users", "gamma") if k in scores}
+        rng = np.random.default_rng(1)
+        along = jax.tree.map(
+            lambda x: jnp.asarray(rng.normal(size=np.shape(x))), scores
+        )
+
+        @jax.jit
+        def both(scores):
+            slope = jax.grad(lambda scores: case.loss(scores | exact, where=where))
+            step = 1e-6
+
+            def moved(by):
+                return slope(jax.tree.map(lambda x, d: x + by * d, scores, along))
+
+            ends = moved(step), moved(-step)
+            differences = jax.tree.map(lambda a, b: (a - b) / (2 * step), *ends)
+            return jax.jvp(slope, (scores,), (along,))[1], differences
+
+        close(*both(scores), tolerance=1e-5)
