@@ -41,3 +41,10 @@ def test_configuration_page_is_current():
     assert all(f"| `{name}` |" in written for name in module.MEANINGS), (
         "a field is gone"
     )
+
+
+def test_the_overview_is_of_the_tables():
+    module = load_maker("make_overview")
+    written = (ROOT / "docs" / "results.md").read_text()
+    assert "\n| DrRL@K | +" in written
+    assert written == module.filled(written), "run python docs/make_overview.py"

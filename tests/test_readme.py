@@ -101,12 +101,18 @@ def test_the_docs_command_is_the_one_that_is_tested():
     assert shlex.split(command)[1:] == [*BUILD[1:], "docs/_build/html"]
 
 
-@pytest.mark.parametrize("name", ["weights_by_gamma", "gain_by_dataset"])
-def test_the_pictures(monkeypatch, name):
+@pytest.mark.parametrize(
+    ("maker", "draw", "name"),
+    [
+        ("images/weights_by_gamma", "main", "weights_by_gamma"),
+        ("make_overview", "picture", "gain_by_dataset"),
+    ],
+)
+def test_the_pictures(monkeypatch, maker, draw, name):
     saved = []
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: saved.append(path))
-    assert f"docs/images/{name}.py" in README
-    load_maker(f"images/{name}").main()
+    assert f"python docs/{maker}.py" in README
+    getattr(load_maker(maker), draw)()
     assert saved == [ROOT / "docs" / "images" / f"{name}.png"]
 
 
