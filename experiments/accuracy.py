@@ -55,7 +55,8 @@ def run(
     grids = {**METHODS, **HELD, **NOISY}
     cli.check_names("methods", methods, {**grids, **known})
     against = cli.tested_against(baseline, methods, BASELINE)
-    cli.check_numbers("budget", [str(budget)], 1, 6, whole=True)
+    most = min((len(grids[name]) for name in methods if name not in known), default=6)
+    cli.check_numbers("budget", [str(budget)], 1, max(most, 6), whole=True)
     tuning: list[Row] = []
     final: list[Row] = []
     for name in methods:

@@ -369,6 +369,14 @@ def test_a_wrong_number_is_a_sentence_before_anything_is_trained(
         module.run(study, tmp_path, **{flag: given})
 
 
+def test_a_budget_is_one_that_every_method_has(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "build", None)
+    accuracy = importlib.import_module("experiments.accuracy")
+    for methods, most in (("ccl (noise)", 12), ("ccl (noise),softmax", 6)):
+        with pytest.raises(ValueError, match=rf"in \[1, {most}\]; got 13"):
+            accuracy.run(study, tmp_path, methods=methods.split(","), budget=13)
+
+
 def test_noise_refuses_a_loss_of_one_negative_before_anything_is_trained(
     study, tmp_path, monkeypatch
 ):
