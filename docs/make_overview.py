@@ -33,7 +33,9 @@ PLACES = {
         "movielens_1m_at_k", "movielens_1m_losses_5_seeds", "movielens_1m_bsl",
         "movielens_1m",
     ),
-    "MovieLens-1M\nLightGCN": ("movielens_1m_lightgcn",),
+    "MovieLens-1M\nLightGCN": (
+        "movielens_1m_lightgcn", "movielens_1m_lightgcn_losses",
+    ),
 }  # fmt: skip
 METHODS = {
     "bpr": "BPR",
