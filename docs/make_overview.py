@@ -67,6 +67,12 @@ def runs_of(table: str) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in runs.items()}
 
 
+def values_of(place: str, method: str) -> np.ndarray | None:
+    """The metric of a method's runs, in the first table of a place that has it."""
+    found = (runs_of(table).get(method) for table in PLACES[place])
+    return next((values for values in found if values is not None), None)
+
+
 def gains(place: str) -> dict[str, np.ndarray]:
     """Percent over SL of each method's runs, and the metric of SL's own.
 

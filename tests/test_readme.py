@@ -1,6 +1,7 @@
 """Every command and example of the README runs."""
 
 import doctest
+import math
 import os
 import pathlib
 import re
@@ -114,6 +115,29 @@ def test_the_pictures(monkeypatch, maker, draw, name):
     assert f"python docs/{maker}.py" in README
     getattr(load_maker(maker), draw)()
     assert saved == [ROOT / "docs" / "images" / f"{name}.png"]
+
+
+def test_the_table_of_results_is_of_the_tables():
+    overview = load_maker("make_overview")
+    head, *lines = re.findall(r"^\| (?:NDCG@20 \(s|Amazon|Pint|Movie).*", README, re.M)
+    methods = {label: name for name, label in overview.METHODS.items()}
+    columns = [methods.get(x, overview.BASELINE) for x in head.split(" | ")[1:5]]
+    assert len(lines) == len(overview.PLACES)
+    for line in lines:
+        place, *cells, gain, p = map(str.strip, line.strip("| ").split("|"))
+        name, backbone = re.match(r"(?:Amazon )?(\S+), (\S+) \(", place).groups()
+        key = f"{name}\n{backbone}"
+        for method, cell in zip(columns, cells, strict=True):
+            if cell:
+                x = overview.values_of(key, method)
+                want = f"{x.mean():.4f} ± {x.std(ddof=1):.4f}".replace("0.", ".")
+                assert cell.replace("*", "") == want, (place, method)
+        want = overview.gains(key)["drrl at k"].mean()
+        assert gain.replace("−", "-") == f"{want:+.1f} %".replace("0.", "."), place
+        table = overview.RESULTS / overview.PLACES[key][0] / "accuracy.md"
+        row = next(x for x in table.read_text().splitlines() if x[:11] == "| drrl at k")
+        written, true = float(p), float(row.split(" | ")[4].split(" / ")[0])
+        assert abs(written - true) <= 0.5 * 10 ** math.floor(math.log10(true)), place
 
 
 def test_links_lead_somewhere():
