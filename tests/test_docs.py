@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -48,3 +49,18 @@ def test_the_overview_is_of_the_tables():
     written = (ROOT / "docs" / "results.md").read_text()
     assert "\n| DrRL@K | +" in written
     assert written == module.filled(written), "run python docs/make_overview.py"
+
+
+def test_every_row_with_a_spread_is_a_row_of_a_table():
+    def rows(text):
+        lines = re.findall(r"^\|.*0\.\d{4} ± 0\.\d{4}.*\|$", text, re.MULTILINE)
+        return [{cell.strip() for cell in line.split("|")} for line in lines]
+
+    tables = (ROOT / "experiments" / "results").glob("*/*.md")
+    there = [row for table in tables for row in rows(table.read_text())]
+    quoted = rows((ROOT / "docs" / "results.md").read_text())
+    assert len(quoted) > 100
+    for row in quoted:
+        # A rate or a number of negatives may stand before it.
+        measured = {cell for cell in row if re.search(r"±|e-\d|[+-]\d.*%", cell)}
+        assert any(measured <= other for other in there), row
