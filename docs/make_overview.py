@@ -24,7 +24,9 @@ PLACES = {
         "electronic_lightgcn", "electronic_lightgcn_losses", "electronic_lightgcn_bsl",
     ),
     "Beauty\nMF": ("beauty_5_seeds", "beauty_bsl", "beauty_fixed"),
-    "Beauty\nLightGCN": ("beauty_lightgcn", "beauty_lightgcn_losses"),
+    "Beauty\nLightGCN": (
+        "beauty_lightgcn", "beauty_lightgcn_losses", "beauty_lightgcn_bsl",
+    ),
     "Pinterest\nMF": (
         "pinterest", "pinterest_losses_3_seeds", "pinterest_bsl", "pinterest_fixed",
     ),
