@@ -124,9 +124,10 @@ def picture() -> None:
     figure = Figure(figsize=(12, 2.9), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    places = [gains(place) for place in PLACES]
     for number, method in enumerate(DRAWN):
-        for at, place in enumerate(PLACES):
-            found = gains(place).get(method)
+        for at, gained in enumerate(places):
+            found = gained.get(method)
             if found is None:
                 continue
             x = at + 0.27 * (number - 1)

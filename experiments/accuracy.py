@@ -55,8 +55,9 @@ def run(
     grids = {**METHODS, **HELD, **NOISY}
     cli.check_names("methods", methods, {**grids, **known})
     against = cli.tested_against(baseline, methods, BASELINE)
-    most = min((len(grids[name]) for name in methods if name not in known), default=6)
-    cli.check_numbers("budget", [str(budget)], 1, max(most, 6), whole=True)
+    sizes = [len(grids[name]) for name in methods if name not in known]
+    most = max(min(sizes, default=0), 6)
+    cli.check_numbers("budget", [str(budget)], 1, most, whole=True)
     tuning: list[Row] = []
     final: list[Row] = []
     for name in methods:

@@ -152,7 +152,7 @@ class EvaluationPlan:
             rows=jnp.asarray(rows),
             items=jnp.asarray(_padded(excluded)),
             starts=jnp.asarray(np.concatenate([[0], np.cumsum(counted)]), jnp.int32),
-            masked=None if item_mask is None else ~jnp.asarray(item_mask, bool),
+            masked=None if item_mask is None else ~jnp.asarray(item_mask),
             indptr=jnp.asarray(indptr, jnp.int32),
             indices=jnp.asarray(indices, jnp.int32),
             position=jnp.asarray(slot, jnp.int32),

@@ -14,12 +14,7 @@ from jax.typing import ArrayLike
 from drrl_jax import dro
 from drrl_jax._names import check_choice
 from drrl_jax._numbers import check_count
-from drrl_jax.losses.groups import (
-    as_matrix,
-    on_every_device,
-    sort_groups,
-    to_rows,
-)
+from drrl_jax.losses.groups import as_matrix, flat, sort_groups, to_rows
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, Rows, prepare
 
@@ -191,9 +186,8 @@ def _of_users(
     if not labels.size:
         return rows.pos
     groups = sort_groups(labels)
-    pos = on_every_device(rows.pos).reshape(-1)
-    valid = jax.tree.map(on_every_device, rows.valid)  # or None
-    keep = jnp.ones(pos.shape, bool) if valid is None else valid.reshape(-1)
+    pos = flat(rows.pos)
+    keep = jnp.ones(pos.shape, bool) if rows.valid is None else flat(rows.valid)
     size = min(group_size or pos.size, pos.size)
     matrix, mask = as_matrix(pos, groups, keep, size)
     sign = 1 if direction == "optimistic" else -1

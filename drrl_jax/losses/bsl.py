@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from drrl_jax.losses.groups import on_every_device, sort_groups, to_rows
+from drrl_jax.losses.groups import flat, sort_groups, to_rows
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.losses.rows import ReduceFn, prepare
 from drrl_jax.rows import sum_rows
@@ -118,12 +118,10 @@ def _group_logmeanexp(
 ) -> jax.Array:
     """Log of the mean of exponentials over each entry's group, at each entry."""
     shape, size = values.shape, values.size
-    values = on_every_device(values)
-    valid = jax.tree.map(on_every_device, valid)  # or None
     sorted_rows = sort_groups(groups)
     order, ids = sorted_rows.order, sorted_rows.group
-    x = values.reshape(-1)[order]
-    keep = jnp.ones(size, bool) if valid is None else valid.reshape(-1)[order]
+    x = flat(values)[order]
+    keep = jnp.ones(size, bool) if valid is None else flat(valid)[order]
 
     def total(x: jax.Array) -> jax.Array:
         return sum_rows(x, ids, size)

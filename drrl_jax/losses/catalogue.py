@@ -188,12 +188,13 @@ def _ids(exclude: ArrayLike, num_items: int) -> jax.Array:
 
 
 def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
-    if jnp.asarray(value).dtype == bool:
+    array = jnp.asarray(value)
+    if array.dtype == bool:
         raise ValueError(
             f"{name} must be an array of numbers, one a row, or a plain choice; got an"
             " array of bool."
         )
-    array = as_float(value, name)  # all of these are differentiated
+    array = as_float(array, name)  # all of these are differentiated
     if array.shape not in ((), (1,), (batch,)):
         raise ValueError(
             f"{name} must be one number or one a row, {(batch,)}; got {array.shape}."

@@ -38,7 +38,7 @@ def sort_groups(names: jax.Array) -> Groups:
       >>> groups.order.tolist(), groups.group.tolist(), groups.place.tolist()
       ([1, 0, 2], [0, 1, 1], [0, 0, 1])
     """
-    names = on_every_device(names).reshape(-1)
+    names = flat(names)
     order = jnp.argsort(names)
     ordered = names[order]
     new = jnp.concatenate([jnp.zeros(1, bool), ordered[1:] != ordered[:-1]])
@@ -59,20 +59,20 @@ def is_cut(x: jax.Array) -> bool:
     return any(axis is not None for axis in jax.typeof(x).sharding.spec)
 
 
-def on_every_device(x: jax.Array) -> jax.Array:
-    """``x``, whole on each device, where types say that its rows lie on several.
+def flat(x: jax.Array) -> jax.Array:
+    """One number a row in a line, whole on each device where types say it is cut.
 
-    Rows of one user may lie on any of them, and a sort runs along no axis that is cut.
+    Rows of one user may lie on any device, and a sort runs along no axis that is cut.
 
     Example:
       >>> import jax.numpy as jnp
-      >>> on_every_device(jnp.array([7, 3])).tolist()
-      [7, 3]
+      >>> flat(jnp.array([[7, 3], [7, 5]])).tolist()
+      [7, 3, 7, 5]
     """
-    if not is_cut(x):
-        return x
-    sharding = jax.typeof(x).sharding
-    return jax.sharding.reshard(x, sharding.update(spec=PartitionSpec()))
+    if is_cut(x):
+        whole = jax.typeof(x).sharding.update(spec=PartitionSpec())
+        x = jax.sharding.reshard(x, whole)
+    return x.reshape(-1)
 
 
 def as_matrix(
