@@ -60,10 +60,13 @@ def main(
                 f"studies run {which}, whatever the config has; got"
                 f" --config.seed={config.value.seed}."
             )
-        study = Study(
-            workdir.value, config.value, load(config.value), progress=progress.value
-        )
-        front.describe(study.dataset)
+
+        def loaded(config: config_dict.ConfigDict) -> data.Dataset:
+            dataset = load(config)
+            front.describe(dataset)
+            return dataset
+
+        study = Study(workdir.value, config.value, load=loaded, progress=progress.value)
         folder = pathlib.Path(out.value or workdir.value)
         print(run(study, folder, **{key: h.value for key, h in options.items()}))
 

@@ -39,7 +39,9 @@ class Study:
     Args:
       workdir: folder of the study; points are kept in ``workdir/points``.
       config: the base config.
-      dataset: data to use; by default what the config names, loaded once.
+      dataset: data to use; by default what the config names, loaded once, when first
+        asked for: what a study refuses, it refuses before.
+      load: loads what the config names.
       progress: show a progress bar for each run.
     """
 
@@ -49,14 +51,20 @@ class Study:
         config: config_dict.ConfigDict,
         dataset: data.Dataset | None = None,
         *,
+        load: Callable[[config_dict.ConfigDict], data.Dataset] = training.load_dataset,
         progress: bool = False,
     ):
         self.workdir = pathlib.Path(workdir)
-        (self.workdir / "points").mkdir(parents=True, exist_ok=True)
         self.config = config
         self.progress = progress
-        self.dataset = dataset or training.load_dataset(config)
+        self._given = dataset
+        self._load = load
         self._noted = False
+
+    @functools.cached_property
+    def dataset(self) -> data.Dataset:
+        """The study's data."""
+        return self._given or self._load(self.config)
 
     def point(
         self,
@@ -140,6 +148,7 @@ class Study:
             self._note_maker(row)
             return {**labels, **row, **own}
         made, users = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
         with _replacing(users_path) as temporary:
             np.savez_compressed(
                 temporary,

@@ -319,15 +319,17 @@ def test_sensitivity_knows_its_initialisers(study, tmp_path):
         ("learn_gamma", "modes"),
     ],
 )
-def test_an_unknown_name_is_a_sentence_before_anything_is_trained(
-    name, flag, study, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(training, "build", None)
+def test_an_unknown_name_is_a_sentence_before_data_are_read(name, flag, tmp_path):
+    def load(config):
+        raise AssertionError("the data were read")
+
+    study = Study(tmp_path / "study", tiny_config(), load=load)
     module = importlib.import_module(f"experiments.{name}")
     with pytest.raises(ValueError, match=f"{flag} must be among .*; got sofmax"):
         module.run(study, tmp_path, **{flag: ("sofmax",)})
     with pytest.raises(ValueError, match=f"{flag} must be among .*; got none"):
         module.run(study, tmp_path, **{flag: ()})
+    assert not study.workdir.exists()
 
 
 def test_a_name_with_a_comma_is_listed_as_a_flag_takes_it():
