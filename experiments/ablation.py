@@ -69,8 +69,8 @@ def run(
     cli.check_names("methods", methods, METHODS)
     settings = [({"method": name}, METHODS[name]) for name in methods]
     rows = cli.run_points(study, settings, seeds)
-    baseline = BASELINE if BASELINE in methods else None
-    return cli.write(study, rows, ["method"], out, "ablation", baseline=baseline)
+    against = cli.tested_against(BASELINE, methods, BASELINE)
+    return cli.write(study, rows, ["method"], out, "ablation", baseline=against)
 
 
 if __name__ == "__main__":

@@ -114,15 +114,11 @@ def run(
             ({"false positives": float(rate), "method": name}, changes)
             for name, changes in best.items()
         ]
-        of_rate: dict[str, Any] = {}
-        if float(rate):
-            seed = study.config.data.seed
-            noisy = data.add_false_positives(study.dataset, float(rate), seed=seed)
-            of_rate = {"dataset": noisy, "dataset_key": f"false positives {rate}"}
+        of_rate = study.with_false_positives(rate) if float(rate) else {}
         rows += cli.run_points(study, settings, seeds, **of_rate)
     by = ["false positives", "method"]
-    baseline = BASELINE if BASELINE in methods else None
-    table = cli.write(study, rows, by, out, "bilateral", baseline=baseline)
+    against = cli.tested_against(BASELINE, methods, BASELINE)
+    table = cli.write(study, rows, by, out, "bilateral", baseline=against)
     monitor = f"test/{study.config.evaluation.monitor}"
     cli.plot_lines(rows, "false positives", monitor, out / "bilateral.png")
     mean = rows_of_a_user(study.dataset, batch_size)

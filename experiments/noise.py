@@ -24,7 +24,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax import data, dro, training
+from drrl_jax import dro, training
 from experiments import cli
 from experiments import study as study_lib
 from experiments.methods import DEFAULTS, FAMILY
@@ -100,11 +100,9 @@ def run(
     for rate in marked:
         rows += points("marked positives", rate, "training.marked_rate")
     for rate in false_positives:
-        seed = study.config.data.seed
-        noisy = data.add_false_positives(study.dataset, float(rate), seed=seed)
-        name = "false positives"
-        key = f"{name} {rate}"
-        rows += points(name, rate, None, dataset=noisy, dataset_key=key)
+        rows += points(
+            "false positives", rate, None, **study.with_false_positives(rate)
+        )
     by = ["study", "rate", "method"]
     tables = [cli.write(study, rows, by, out, "noise", baseline=against)]
     cli.plot_lines(rows, "rate", f"test/{monitor}", out / "noise.png", panel="study")

@@ -93,6 +93,16 @@ class Study:
 
         return self.keep(config, changes, labels, make, dataset_key, dataset)
 
+    def with_false_positives(self, rate: str) -> dict[str, Any]:
+        """What `point` takes for data with a share of random items among the positives.
+
+        Args:
+          rate: the share, of each user's positives, as it was typed.
+        """
+        seed = self.config.data.seed
+        noisy = data.add_false_positives(self.dataset, float(rate), seed=seed)
+        return {"dataset": noisy, "dataset_key": f"false positives {rate}"}
+
     def configured(self, changes: Mapping[str, Any]) -> config_dict.ConfigDict:
         """The base config with the changes made, and no baselines."""
         config = copy.deepcopy(self.config)
