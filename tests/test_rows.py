@@ -162,3 +162,10 @@ def test_narrow_numbers_are_summed_wide(dtype):
     assert by_table(jnp.zeros((3, 2), dtype)).tolist() == [[500, 500], [0, 0], [0, 0]]
     assert rows.sum_rows(ones, ids, 2).tolist() == [[1000, 1000], [0, 0]]
     assert rows.sum_rows(ones, ids, 2).dtype == dtype
+
+
+def test_a_bound_that_is_no_number_of_either_sign_is_seen():
+    values, ids = jnp.array([jnp.nan, 2.0]), jnp.array([0, 1])
+    for bad in (jnp.nan, -jnp.nan):
+        found = rows.integer_sum(values, ids, 2, jnp.array([bad, 2.0]))
+        assert jnp.isnan(found[0]) and found[1] == 2

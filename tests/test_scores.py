@@ -1,5 +1,7 @@
 """Both routes and both shapes of the dense one give the scores of a plain product."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -124,3 +126,18 @@ def test_a_mask_without_some_columns():
     ids = jax.ShapeDtypeStruct((1024, 3), jnp.int32)
     mask = jax.eval_shape(lambda ids: scores.all_but(ids, 2_200_000), ids)
     assert mask.shape == (1024, 2_200_000)
+
+
+def test_more_cells_than_a_flat_index_counts(monkeypatch):
+    """Masks and scatters that then go row by row are the flat ones."""
+    columns = jnp.array([[3, 8, -1], [0, 0, 200]])
+    ids, weights = jnp.array([[3, 9, 3], [0, 0, 1]]), jnp.arange(1.0, 7).reshape(2, 3)
+
+    def found():
+        slope = jax.grad(lambda x: jnp.sum(scores.pick(x, ids) * weights))
+        return scores.all_but(columns, 10), slope(jnp.zeros((2, 10)))
+
+    want = found()
+    monkeypatch.setattr(scores.jnp, "iinfo", lambda _: types.SimpleNamespace(max=8))
+    for few, many in zip(found(), want):
+        np.testing.assert_array_equal(few, many)

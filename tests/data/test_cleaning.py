@@ -75,3 +75,11 @@ def test_core_by_brute_force():
         core(pairs, 50)
     with pytest.raises(ValueError, match="core must be at least 0; got -1"):
         core(pairs, -1)
+
+
+def test_of_many_duplicates_the_first_is_kept():
+    users, items = np.random.default_rng(0).integers(0, 9, (2, 5000))
+    pairs = Interactions(users, items, timestamps=np.arange(5000))
+    kept = clean({"train": pairs})[0]["train"]
+    first = np.unique(users * 9 + items, return_index=True)[1]
+    np.testing.assert_array_equal(kept.timestamps, np.sort(first))

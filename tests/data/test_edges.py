@@ -182,3 +182,34 @@ def test_an_extreme_exponent_does_not_overflow(alpha, best):
     )
     # Every seen item keeps its floor of one draw in two billion.
     assert set(np.unique(drawn)) == {best}
+
+
+def test_a_user_without_positives_gets_negatives_only():
+    csr = data.to_csr(data.Interactions([0, 2], [1, 3]), num_rows=3)
+    table = data.negative_table(csr, 50)
+    drawn = data.sample_with_false_negatives(KEY, table, jnp.array([0, 1, 2]), 400, 0.5)
+    same = data.sample_negatives(jax.random.split(KEY)[0], table, jnp.arange(3), 400)
+    np.testing.assert_array_equal(drawn[1], same[1])
+    assert set(np.unique(drawn[0, :200])) == {1} and len(np.unique(drawn[1])) == 50
+
+
+def test_false_negatives_are_drawn_apart_from_the_others():
+    """Of positives 2t and negatives 2r + 1: with one key, a row's t were another's r."""
+    csr = data.to_csr(data.Interactions([0] * 500, range(0, 1000, 2)), num_rows=1)
+    table = data.negative_table(csr, 1000)
+    users = jnp.zeros(2, jnp.int32)
+    drawn = np.asarray(data.sample_with_false_negatives(KEY, table, users, 80, 0.5))
+    assert np.mean(drawn[1, :40] // 2 == drawn[0, 40:] // 2) < 0.2
+
+
+def test_every_item_of_the_training_set_can_be_drawn():
+    """However small its weight beside the largest: a weight has a floor of 1."""
+    counts = np.array([5, 2, 3, 10_000, 0])
+    csr = data.to_csr(data.Interactions([0], [3]), 1)
+    table = data.popularity_table(csr, counts, alpha=1000.0)
+    assert (np.asarray(table.weights) > 0).tolist() == (counts > 0).tolist()
+    users = jnp.zeros(1, jnp.int32)
+    assert data.has_negatives(table, users).tolist() == [True]
+    drawn, log_q = data.sample_by_popularity(KEY, table, users, 100)
+    assert set(np.unique(drawn)) == {0, 1, 2}
+    np.testing.assert_allclose(log_q, np.log(1 / 3), rtol=1e-6)

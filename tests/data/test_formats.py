@@ -222,3 +222,14 @@ def test_quotes_that_stay_open_are_refused():
 def test_json_is_refused(line):
     with pytest.raises(ValueError, match=r"x:1: .* got JSON in"):
         parsing.parse(f"{line}\n{line}\n".encode(), "x")
+
+
+@pytest.mark.parametrize("user", [2**53 + 1, 10**16 + 1, 2**63 - 1])
+def test_ids_that_float64_does_not_hold_keep_their_last_digit(user):
+    columns = parsing.parse(f"{user} 1\n{user} 2\n".encode(), "f")
+    assert columns.users.tolist() == [user, user]
+
+
+def test_ids_that_int64_does_not_hold_are_text():
+    columns = parsing.parse(f"{2**63} 1\n{2**63} 2\n".encode(), "f")
+    assert columns.users.tolist() == [str(2**63)] * 2

@@ -28,6 +28,8 @@ def _write(folder, **files):
         (("ratings__csv", "movies__csv", "README__txt"), "all"),
         (("u__data", "u__item"), "all"),
         (("clicks__txt",), "all"),
+        (("train__txt", "test__txt", "___train__txt"), "train test"),  # of a Mac
+        (("ratings__dat__gz", "movies__dat__gz"), "all"),
     ],
 )
 def test_a_directory_is_understood(tmp_path, names, parts):

@@ -290,3 +290,22 @@ def test_item_scores_are_one_an_item_and_counts_of_items_that_are():
     ):
         evaluation.popularity_scores(np.array([0.9]), 3)
     assert evaluation.popularity_scores(np.array([]), 3).tolist() == [0, 0, 0]
+
+
+def test_rows_of_the_truth_may_be_in_any_order():
+    items = [[7, 2, 5, 0], [3], [6, 1]]
+    truth = Csr(np.cumsum([0, *map(len, items)]), np.concatenate(items))
+    plan = EvaluationPlan.build(truth, num_items=9)
+    options = dict(ks=(9,), metrics=("recall",), per_user=True)
+    found = evaluation.evaluate_item_scores(jnp.zeros(9), plan, **options)
+    assert found["recall@9"].tolist() == [1, 1, 1]
+
+
+def test_excluded_items_outside_the_catalogue_are_refused():
+    truth = Csr(np.array([0, 1]), np.array([2]))
+    for item in (-1, 4):
+        outside = Csr(np.array([0, 1]), np.array([item]))
+        with pytest.raises(
+            ValueError, match=r"items of exclude\[0\] must lie in \[0, 4"
+        ):
+            EvaluationPlan.build(truth, num_items=4, exclude=outside)

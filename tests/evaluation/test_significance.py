@@ -91,3 +91,16 @@ def test_a_real_gain_is_found_among_the_others():
 def test_unpairable_values_are_refused(a, b):
     with pytest.raises(ValueError, match="a and b must be"):
         paired_tests(a, b)
+
+
+def test_both_tests_must_reject():
+    """A constant gain on three pairs: t is sure of it, Wilcoxon cannot be."""
+    found = compare([1.0, 2.0, 3.0], {"a": [2.0, 3.0, 4.0]})["a"]
+    assert (found.t_p_holm, found.wilcoxon_p_holm) == (0, 0.25)
+    assert not found.significant() and found.significant(0.3)
+
+
+@pytest.mark.parametrize("values", [[0.2, 1.5], [-0.1], [np.nan]])
+def test_what_is_no_p_value_is_refused(values):
+    with pytest.raises(ValueError, match=r"p_values must be in \[0, 1\]; got"):
+        holm(values)

@@ -13,6 +13,7 @@ from drrl_jax.losses import (
     drrl,
     drrl_tempered,
 )
+from drrl_jax.losses.groups import as_matrix, sort_groups
 
 RNG = np.random.default_rng(0)
 POS = RNG.uniform(-0.1, 0.9, 8)
@@ -111,3 +112,11 @@ def test_group_size_need_only_hold_the_largest_group():
     assert np.bincount(USERS).max() == 4
     for size in (4, 5, 100):
         close(rows(bilateral, group_size=size, **options), want)
+
+
+def test_what_lies_beyond_the_group_size_is_left_out():
+    groups = sort_groups(jnp.array([7, 3, 7, 7]))
+    values, keep = jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.ones(4, bool)
+    matrix, where = as_matrix(values, groups, keep, 2)
+    assert matrix[:2].tolist() == [[2, 0], [1, 3]]
+    assert where.tolist() == [[True, False], [True, True]] + [[False, False]] * 2

@@ -295,3 +295,12 @@ def test_rows_that_axes_in_the_types_cut_are_refused():
         cut = jax.device_put(users, jax.sharding.PartitionSpec("rows"))
         with pytest.raises(ValueError, match=r"users must be whole .* shard_map; got"):
             losses.catalogue(pos, cut, items)
+
+
+@pytest.mark.parametrize("far", [2**32, -(2**32)])
+def test_padding_beyond_int32_excludes_nothing(far):
+    rng = np.random.default_rng(0)
+    users, items = (jnp.asarray(rng.normal(size=(n, 4)), jnp.float32) for n in (3, 5))
+    want = losses.catalogue(jnp.zeros(3), users, items)
+    found = losses.catalogue(jnp.zeros(3), users, items, exclude=np.full((3, 2), far))
+    np.testing.assert_array_equal(found, want)

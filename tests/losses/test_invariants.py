@@ -385,3 +385,12 @@ def test_second_derivatives_are_differences_of_gradients(case):
             return jax.jvp(slope, (scores,), (along,))[1], differences
 
         close(*both(scores), tolerance=1e-5)
+
+
+def test_every_variable_of_llpauc_has_its_range():
+    far = {name: jnp.array(9.0) for name in llpauc_variables()}
+    names = ("a", "b", "sp", "sn", "gamma")
+    high = project_llpauc(far)
+    assert [float(high[name]) for name in names] == [1, 1, 4, 5, 1]
+    low = project_llpauc({name: -value for name, value in far.items()})
+    assert [float(low[name]) for name in names] == [0, 0, -1, 0, 0]

@@ -220,3 +220,12 @@ def test_a_weight_of_the_negatives_does_without_their_number(name):
     assert value == 0 and slope.tolist() == [0.0, 0.0]
     with pytest.raises(ValueError, match="negative_weight must be greater than 0"):
         loss(jnp.zeros(2), jnp.zeros((2, 3)), negative_weight=0.0)
+
+
+@pytest.mark.parametrize("name", ["sl_at_k", "drrl_at_k"])
+def test_a_weight_of_the_negatives_is_of_those_in_use(name):
+    options = dict(quantile=0.2, negative_weight=64.0, reduce_fn=None)
+    where = np.broadcast_to(np.arange(NEG.shape[1]) < 9, NEG.shape)
+    want = LOSSES[name](POS, NEG[:, :9], **options)
+    found = LOSSES[name](POS, NEG, where=where, **options)
+    np.testing.assert_allclose(found, want, rtol=1e-5)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drrl_jax import training
+from drrl_jax import data, training
 from drrl_jax.training import bilevel
 from drrl_jax.training.optimiser import make_optimiser
 from tests.training.helpers import tiny_config, tiny_dataset
@@ -153,3 +153,42 @@ def test_a_folder_belongs_to_one_way_to_learn_an_order(tmp_path):
         training.run(parts.config, tmp_path, dataset=parts.dataset, progress=False)
     with pytest.raises(ValueError, match="holds a run of learn_order"):
         training.load_best(tmp_path, dataset=parts.dataset)
+
+
+def test_negatives_of_validation_are_in_neither_split():
+    parts = parts_of()
+    users = jnp.arange(parts.dataset.num_users)
+    sampler = bilevel._validation_data(parts).sampler
+    drawn = np.asarray(data.sample_negatives(jax.random.key(0), sampler, users, 500))
+    pairs = {(u, i) for u, row in enumerate(drawn) for i in row.tolist()}
+    for part in (parts.dataset.train, parts.dataset.valid):
+        assert not pairs & set(zip(part.users.tolist(), part.items.tolist()))
+
+
+def test_orders_stay_within_their_bounds():
+    parts = parts_of()
+    learned = bilevel.learn_order(
+        parts, bilevel.activity_groups(parts, 2), rate=50.0, inner_steps=2
+    )
+    state, step_losses = training.jit_epoch(learned.epoch)(
+        learned.init(), learned.data, np.uint32(0), {}
+    )
+    logits = np.asarray(state.params["order"])
+    assert (np.abs(logits) <= bilevel.MOST).all() and np.isfinite(step_losses).all()
+
+
+def test_a_user_without_a_negative_to_measure_by_counts_nothing():
+    """With equal scores the criterion is the logarithm of the number of negatives."""
+    train = data.Interactions([0, 0, 0, 0, 1, 1], [0, 1, 2, 3, 0, 1])
+    valid, test = data.Interactions([0, 1], [4, 2]), data.Interactions([1], [3])
+    dataset = data.Dataset("full", 2, 5, train, valid, test)
+    parts = training.build(tiny_config(training__negatives="3"), dataset)
+    groups = np.zeros(2, np.int32)
+    rule = make_optimiser(parts.config, 1, eps_root=bilevel.EPS_ROOT)
+    lookahead = bilevel.make_lookahead(parts, groups, rule, "softmax")
+    start = bilevel.learn_order(parts, groups, inner_steps=1).init()
+    model = jax.tree.map(jnp.zeros_like, start.params["model"])
+    state = start._replace(params={**start.params, "model": model})
+    rows = jnp.zeros((1, parts.sampling.batch_size), jnp.int32)
+    value, _ = lookahead(start.params["order"], state, parts.data, np.uint32(0), rows)
+    np.testing.assert_allclose(value, np.log(3), rtol=1e-5)

@@ -38,6 +38,8 @@ from tests.training.helpers import tiny_config, tiny_dataset
         ("evaluation.ks", (2.5, 20), "evaluation.ks must be positive integers"),
         ("evaluation.metrics", ("recall", "ndgc"), "Did you mean 'ndcg'"),
         ("evaluation.block", -5, "evaluation.block must be at least 0; got -5"),
+        ("training.eval_every", 0, "training.eval_every must be at least 1; got 0"),
+        ("seed", 2**32, r"seed must lie in \[0, 4294967296\); got 4294967296"),
         ("seed", -1, r"seed must lie in \[0, 4294967296\); got -1"),
         ("data.seed", -1, "data.seed must be at least 0; got -1"),
         ("data.core", -3, "data.core must be at least 0; got -3"),

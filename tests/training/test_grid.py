@@ -170,3 +170,9 @@ def test_budgets_follow_as_they_do_in_a_config(changes, overrides):
 def test_settings_without_a_budget_are_left_alone():
     parts = training.build(tiny_config(), tiny_dataset())
     assert set(grid_lib._with_budget(parts, {"gamma": np.ones(2)})) == {"gamma"}
+
+
+def test_choices_are_no_settings_of_a_grid():
+    parts = training.build(tiny_config(loss__name="softmax"), tiny_dataset())
+    with pytest.raises(ValueError, match="are temperature; got 'include_positive'"):
+        training.train_grid(parts, {"include_positive": [0.0, 1.0]})

@@ -388,3 +388,48 @@ def test_bfloat16_scores_do_not_round_the_ranking():
     parts = training.build(tiny_config(training__dtype="bfloat16"), tiny_dataset())
     users, items = parts.objective.embeddings(parts.init().params, parts.data)
     assert users.dtype == items.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training__negatives": "all"},
+        {"training__route": "gather"},
+        {"training__route": "dense"},
+    ],
+)
+def test_decay_by_the_batch_is_half_the_squared_rows_of_the_batch(changes):
+    few = {"loss__name": "softmax", "training__batch_size": 4} | {
+        "training__negatives": "3",
+        "training__weight_decay_mode": "batch",
+        **changes,
+    }
+    values = []
+    for decay in (0.0, 0.5):
+        config = tiny_config(training__weight_decay=decay, **few)
+        parts = training.build(config, tiny_dataset())
+        params, key = parts.init().params, jax.random.key(1)
+        batch = draw_batch(key, parts.data, jnp.arange(4), parts.sampling)
+        values.append(parts.objective(params, {}, parts.data, batch, key))
+    ids = batch.items[:, None]
+    if batch.negatives is not None:
+        ids = jnp.concatenate([ids, batch.negatives], axis=1)
+    tables = params["model"]["params"]
+    squared = jnp.sum(jnp.square(tables["users"][batch.users]), axis=1)
+    squared += jnp.sum(jnp.square(tables["items"][ids]), axis=(1, 2))
+    penalty = 0.5 * 0.5 * squared.mean()
+    np.testing.assert_allclose(values[1] - values[0], penalty, rtol=1e-4)
+
+
+def test_bfloat16_rounds_the_scores_that_are_trained_on():
+    scored = []
+    for dtype in ("float32", "bfloat16"):
+        parts = training.build(tiny_config(training__dtype=dtype), tiny_dataset())
+        key = jax.random.key(1)
+        batch = draw_batch(key, parts.data, jnp.arange(128), parts.sampling)
+        scored.append(
+            parts.objective.score(parts.init().params, parts.data, batch, key)
+        )
+    for name in ("positive", "negative"):
+        exact, rounded = (getattr(s, name) for s in scored)
+        assert 0 < jnp.abs(exact - rounded).max() < 0.02

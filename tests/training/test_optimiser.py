@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from drrl_jax import losses
 from drrl_jax.training import optimiser
 from tests.training.helpers import tiny_config
 
@@ -82,3 +83,19 @@ def test_thresholds_have_a_rate_of_their_own():
     gradients = jax.tree.map(lambda leaf: jnp.full_like(leaf, 3.0), params)
     updates, _ = rule.update(gradients, rule.init(params), params)
     np.testing.assert_allclose(updates["threshold"], -0.06 * np.ones(4), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("own", "wanted"), [(0.02, 0.02), (None, 0.03)])
+def test_a_rate_given_to_an_update_leaves_the_auxiliary_variables_theirs(own, wanted):
+    config = tiny_config(
+        training__learning_rate=RATE,
+        loss__name="llpauc",
+        loss__auxiliary_learning_rate=own,
+    )
+    rule = optimiser.make_optimiser(config, 20)
+    params = {"model": {"w": jnp.ones(3)}, "llpauc": losses.llpauc_variables()}
+    gradients = jax.tree.map(jnp.ones_like, params)
+    rate = jnp.float32(0.03)
+    updates, _ = rule.update(gradients, rule.init(params), params, learning_rate=rate)
+    np.testing.assert_allclose(updates["model"]["w"], -0.03 * np.ones(3), rtol=1e-5)
+    assert float(updates["llpauc"]["a"]) == pytest.approx(-wanted, rel=1e-5)

@@ -188,3 +188,16 @@ def test_what_does_not_go_with_a_pool_is_refused(changes):
 def test_misspelt_pool():
     with pytest.raises(ValueError, match="Did you mean 'shared'"):
         training.validate(tiny_config(training__negative_pool="share"))
+
+
+def test_one_row_may_share_a_pool_that_is_not_of_the_batch():
+    training.validate(
+        tiny_config(training__negative_pool="shared", training__batch_size=1)
+    )
+
+
+def test_a_row_without_a_negative_in_the_pool_counts_nothing():
+    train = data.Interactions([0, 0, 0, 1], [0, 1, 2, 1])
+    device = _device_data("shared", train, 2, 3)
+    batch = draw_batch(jax.random.key(0), device, jnp.arange(4), Sampling(4, 20))
+    assert batch.valid.tolist() == [False, False, False, True]

@@ -1,8 +1,10 @@
 """A run killed at any moment ends, resumed, in the bits of one never interrupted."""
 
 import dataclasses
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,3 +153,33 @@ def test_the_best_of_a_run_is_read_back(tmp_path):
         training.load_best(tmp_path)
     with pytest.raises(ValueError, match="must hold a run; got no config.json"):
         training.load_best(tmp_path / "elsewhere")
+
+
+def test_without_the_newest_checkpoint_the_one_before_it_serves(tmp_path):
+    """As the sentence on a checkpoint that cannot be read says."""
+    parts = training.build(tiny_config(), tiny_dataset())
+    whole, _ = training.fit(parts, tmp_path, progress=False)
+    shutil.rmtree(tmp_path / "checkpoints" / "4")
+    assert training.Checkpointer(tmp_path / "checkpoints").latest == 2
+    again, _ = training.fit(parts, tmp_path, progress=False)
+    assert leaves_equal(whole, again)
+
+
+def test_seconds_are_those_of_all_parts_of_a_run(tmp_path):
+    parts = training.build(tiny_config(training__epochs=2), tiny_dataset())
+    training.fit(parts, tmp_path, progress=False, watch=lambda *_: time.sleep(1))
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    _, results = training.fit(parts, tmp_path, progress=False)
+    assert results["seconds"] >= json.loads(line)["seconds"] >= 2
+
+
+def test_a_run_that_stopped_early_goes_no_further(tmp_path):
+    config = tiny_config(
+        training__epochs=50,
+        training__eval_every=1,
+        training__patience=2,
+        training__min_delta=2.0,
+    )
+    parts = training.build(config, tiny_dataset())
+    epochs = [training.fit(parts, tmp_path, progress=False)[1]["epochs"] for _ in "12"]
+    assert epochs == [3, 3]

@@ -23,7 +23,7 @@ def test_unique_rows_of_a_whole_table():
     np.testing.assert_array_equal(rows[places], [3, 0, 3, 1, 2, 0])
 
 
-@pytest.mark.parametrize("loss", ["drrl_tempered", "drrl_dual"])
+@pytest.mark.parametrize("loss", ["drrl_tempered", "drrl_dual", "sl_at_k"])
 def test_sparse_adagrad_is_adagrad(loss):
     """A row with a zero gradient stays where it is: duplicates summed, all equal."""
     dense, dense_losses = run("adagrad", loss__name=loss)
@@ -78,3 +78,14 @@ def test_sparse_needs_matrix_factorisation():
         )
     with pytest.raises(ValueError, match="Did you mean 'sparse_adam'"):
         training.validate(tiny_config(training__optimiser="sparse_adm"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"training__negatives": "all"}, {"loss__name": "adv_infonce"}]
+)
+def test_sparse_needs_the_rows_of_a_batch(changes):
+    config = tiny_config(training__optimiser="sparse_adam", **changes)
+    with pytest.raises(
+        ValueError, match="a number of training.negatives and a loss wi"
+    ):
+        training.validate(config)
