@@ -230,7 +230,7 @@ def make_lookahead(
         row_key, draw_key, model_key = jax.random.split(key, 3)
         size = (sampling.batch_size,)
         chosen = jax.random.randint(row_key, size, 0, valid.users.shape[0])
-        batch = draw_batch(draw_key, valid._replace(graph=data.graph), chosen, measured)
+        batch = draw_batch(draw_key, valid, chosen, measured)
         scored = objective.score(state.params, data, batch, model_key)
         value = losses.LOSSES[criterion](
             scored.positive, scored.negative, where=scored.where, reduce_fn=None
