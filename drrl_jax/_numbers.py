@@ -188,7 +188,7 @@ def check_count(name: str, value: object) -> None:
 def amount(share: float, of: ArrayLike) -> np.ndarray:
     """``share · of`` without the dust of binary fractions, to be rounded up or down.
 
-    0.1 · 30 is 3.0000000000000004, and 0.29 · 100 is 28.999999999999996.
+    0.07 · 100 is 7.000000000000001, and 0.29 · 100 is 28.999999999999996.
 
     Example:
       >>> float(amount(0.1, 30)), amount(0.29, [100, 10])

@@ -3,7 +3,6 @@
 All are seeded, and the same on every platform (see ``drrl_jax.data.rng``).
 """
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -74,9 +73,9 @@ def split_leave_one_out(data: Interactions, *, seed: int = 0) -> Split:
     from_end = np.empty(len(data), np.int64)
     order = rng.order_within(shuffled.users, keys)
     from_end[shuffle] = np.bincount(data.users)[shuffled.users] - 1 - order
-    alone = np.bincount(data.users)[data.users] - 1 - from_end == 0
-    test = (from_end == 0) & ~alone
-    valid = (from_end == 1) & ~alone
+    first = np.bincount(data.users)[data.users] - 1 - from_end == 0
+    test = (from_end == 0) & ~first
+    valid = (from_end == 1) & ~first
     return data.select(~test & ~valid), data.select(valid), data.select(test)
 
 
@@ -244,5 +243,5 @@ def _draw(data: Interactions, held: np.ndarray, seed: int, stream: str) -> np.nd
 
 
 def _check_share(name: str, share: float) -> None:
-    if not 0 < share < 1 or math.isnan(share):
+    if not 0 < share < 1:
         raise ValueError(f"{name} must lie in (0, 1); got {share}.")

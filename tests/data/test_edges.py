@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drrl_jax import data
-from drrl_jax.data import negatives
+from drrl_jax.data import negatives, sources
 
 KEY = jax.random.key(7)
 
@@ -213,3 +213,18 @@ def test_every_item_of_the_training_set_can_be_drawn():
     drawn, log_q = data.sample_by_popularity(KEY, table, users, 100)
     assert set(np.unique(drawn)) == {0, 1, 2}
     np.testing.assert_allclose(log_q, np.log(1 / 3), rtol=1e-6)
+
+
+def test_false_positives_are_counted_without_the_dust_of_a_rate():
+    """.07 · 100 is 7.000000000000001."""
+    pairs = data.Interactions([0] * 100, range(100))
+    wide = data.Dataset("wide", 1, 200, pairs, pairs.select([]), pairs.select([]))
+    assert len(data.add_false_positives(wide, 0.07).train) == 107
+
+
+def test_hidden_positives_of_what_a_filter_took_go_with_it():
+    kept = data.Interactions([0, 2], [0, 2])
+    hidden = data.Interactions([0, 0, 1], [1, 2, 0])
+    raw = sources.Raw("gap", 3, 3, {"all": kept}, false_negatives=hidden)
+    found = sources.compact(raw).false_negatives
+    assert list(zip(found.users, found.items)) == [(0, 1)]

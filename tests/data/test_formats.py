@@ -233,3 +233,8 @@ def test_ids_that_float64_does_not_hold_keep_their_last_digit(user):
 def test_ids_that_int64_does_not_hold_are_text():
     columns = parsing.parse(f"{2**63} 1\n{2**63} 2\n".encode(), "f")
     assert columns.users.tolist() == [str(2**63)] * 2
+
+
+def test_as_many_long_lines_as_short_ones_are_read_as_the_first():
+    assert formats.detect(["1 2", "1 3 4"]).name == "pairs"
+    assert formats.detect(["1 3 4", "1 2"]).name == "ratings"

@@ -1,6 +1,8 @@
 """The official MovieLens zips, member by member as they are, and what goes wrong."""
 
 import hashlib
+import http.server
+import threading
 import zipfile
 
 import numpy as np
@@ -167,3 +169,11 @@ def test_the_real_100k_in_its_official_layout(tmp_path, monkeypatch):
         np.testing.assert_array_equal(
             getattr(files.parts["all"], column), getattr(source.parts["all"], column)
         )
+
+
+def test_a_host_that_says_no_can_be_reached():
+    handler = http.server.BaseHTTPRequestHandler  # knows no HEAD: 501
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/a.zip"
+        movielens.require_reachable(url, "Put a.zip here.")

@@ -117,3 +117,16 @@ def test_windows_slide(pairs, by):
         data.prequential_windows(pairs, 0)
     with pytest.raises(ValueError, match="by must be"):
         data.prequential_windows(pairs, 2, by="days")
+
+
+def test_half_an_interaction_is_held_out_whole():
+    five = data.Interactions([0] * 5, range(5))
+    assert [len(part) for part in splits.split_random(five, test=0.5)] == [2, 0, 3]
+
+
+def test_the_dust_of_a_share_holds_out_nothing_more_or_less():
+    """.07 · 100 is 7.000000000000001, and .29 · 100 is 28.999999999999996."""
+    pairs = data.Interactions(np.zeros(100), range(100))
+    for rule, share, size in (("drrl", 0.07, 7), ("benchmark", 0.29, 29)):
+        held = data.hold_out_validation(pairs, rule=rule, share=share)[1]
+        assert len(held) == size

@@ -112,3 +112,13 @@ def test_no_tensorflow(tmp_path):
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_file_that_is_read_another_way_is_prepared_anew(tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_text("0 1\n0 2\n1 1\n1 2\n")
+    options = {"split": "random", "data_dir": tmp_path / "store"}
+    numbers, text = (
+        data.load("tfds", path, ids=ids, **options) for ids in ("auto", "string")
+    )
+    assert numbers.user_ids.tolist() == [0, 1] and text.user_ids.tolist() == ["0", "1"]

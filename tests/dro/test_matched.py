@@ -99,3 +99,15 @@ def test_errors_are_static():
         dro.worst_case_at_temperature(jnp.ones(3), 0, gamma=2.0)
     with pytest.raises(ValueError, match="gamma"):
         dro.worst_case_at_temperature(jnp.ones(3), 0.1, gamma=0.5)
+
+
+def test_the_temperature_is_a_constant():
+    @jax.jit
+    @jax.jacobian
+    def slopes(temperature):
+        return dro.worst_case_at_temperature(
+            jnp.array([0.1, 0.5, 0.9]), temperature, gamma=1.7
+        )
+
+    for slope in slopes(0.5):
+        assert not slope.any()

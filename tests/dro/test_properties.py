@@ -460,3 +460,57 @@ def test_an_infinite_radius_has_weight_1_at_order_1():
     assert dro.weight_from_radius(jnp.inf, 2.0) == jnp.inf
     slope = jax.grad(lambda gamma: dro.weight_from_radius(0.7, gamma))(1.0)
     np.testing.assert_allclose(slope, 0.7, rtol=1e-6)
+
+
+def test_a_radius_below_the_epsilon_moves_the_value():
+    """Of half zeros and half ones by half the root of the radius at order 2."""
+    values = jnp.repeat(jnp.array([0.0, 1.0]), 500)
+    found = dro.worst_case_mean(values, gamma=2.0, radius=2e-8)
+    np.testing.assert_allclose(found, 0.5 + 0.5 * np.sqrt(2e-8), atol=2e-5)
+
+
+def test_a_ball_of_the_best_alone_has_its_threshold_there_and_temperature_0():
+    values = jnp.array([0.1, 0.5, 0.9])
+    solve = jax.jit(lambda v: dro.worst_case(v, gamma=2.0, radius=5.0))
+    for name, value, slope in (
+        ("threshold", 0.9, [0, 0, 1]),
+        ("temperature", 0.0, [0, 0, 0]),
+    ):
+        found = jax.value_and_grad(lambda v, name=name: getattr(solve(v), name))(values)
+        np.testing.assert_allclose(found[0], value, rtol=1e-6)
+        np.testing.assert_allclose(found[1], slope)
+
+
+def test_a_row_with_nothing_has_value_0_whatever_its_radius():
+    found = dro.value_at_temperature(
+        jnp.ones((2, 3)),
+        0.3,
+        gamma=1.5,
+        radius=0.7,
+        where=jnp.array([[True] * 3, [False] * 3]),
+    )
+    assert found[0] > 1 and found[1] == 0
+
+
+def test_at_order_1_weights_vanish_nowhere():
+    found = dro.worst_case(jnp.array([0.1, 0.9]), gamma=1.0, radius=0.1)
+    assert found.threshold == -jnp.inf and found.temperature > 0
+
+
+@pytest.mark.parametrize(("weight", "radius"), [(1.0, 0.0), (2.0, np.inf)])
+def test_a_traced_order_of_1_has_a_radius_for_every_weight(weight, radius):
+    assert jax.jit(dro.radius_from_weight)(weight, jnp.array(1.0)) == radius
+
+
+@pytest.mark.parametrize("gamma", [1.0001, 1.05, 1.3, 4.0])
+def test_a_value_at_a_temperature_has_its_numeric_derivative_in_the_order(gamma):
+    with jax.enable_x64(True):
+        values = jnp.asarray(np.random.default_rng(5).normal(size=9))
+
+        @jax.jit
+        def value(gamma):
+            return dro.value_at_temperature(values, 3.0, gamma=gamma, radius=0.7)
+
+        step = 1e-6
+        numeric = (value(gamma + step) - value(gamma - step)) / (2 * step)
+        np.testing.assert_allclose(jax.grad(value)(gamma), numeric, rtol=1e-6)

@@ -309,3 +309,8 @@ def test_excluded_items_outside_the_catalogue_are_refused():
             ValueError, match=r"items of exclude\[0\] must lie in \[0, 4"
         ):
             EvaluationPlan.build(truth, num_items=4, exclude=outside)
+
+
+def test_whole_scores_below_0_rank_before_what_fills_the_last_group():
+    scores = jnp.arange(1001)[None] - 2000
+    assert selection.top_k(scores, 2)[1].tolist() == [[1000, 999]]

@@ -6,6 +6,7 @@ import pytest
 
 from drrl_jax import training
 from experiments import published
+from experiments import study as study_lib
 from experiments.configs.base import benchmark_config
 from experiments.study import Study
 from tests.training.helpers import tiny_config, tiny_dataset
@@ -95,3 +96,24 @@ def test_unknown_rows_and_data_sets_are_one_sentence(tmp_path):
     ):
         published.run(study(tmp_path, "data/yelp"), tmp_path)
     assert not (tmp_path / "published.csv").exists()
+
+
+def test_a_difference_is_over_the_figure(tmp_path):
+    row = {"backbone": "mf", "loss": "bpr", "negatives": "1 a row", "seconds": 5.0}
+    row |= {"best_epoch": 3, "epochs": 4, "data": "0"}
+    row |= {"test/recall@20": 1.1 * 0.1355, "test/ndcg@20": 0.8 * 0.1111}
+    figures = published.PUBLISHED["gowalla"]
+    table = published._write(None, [row], figures, tmp_path)
+    assert "| +10.0%     |" in table and "| -20.0%     |" in table
+
+
+def test_rows_without_a_figure_are_not_kept(tmp_path):
+    numbers = ("test/recall@20", "test/ndcg@20", "best_epoch", "epochs", "seconds")
+    rows = [
+        {"backbone": "mf", "loss": loss, **dict.fromkeys(numbers, 1)}
+        for loss in ("bpr", "bce", "softmax")
+    ]
+    study_lib.write_rows(rows, tmp_path / "published.csv")
+    known = [("mf", "bpr"), ("mf", "softmax")]
+    kept = published._kept(tmp_path / "published.csv", [("mf", "bpr")], known, "0")
+    assert [row["loss"] for row in kept] == ["softmax"]

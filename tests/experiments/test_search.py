@@ -92,3 +92,8 @@ def test_every_grid_has_the_budget_and_valid_distinct_settings(name, trials, stu
 def test_points_of_a_range():
     assert Range(0.01, 1.0).points(3) == [0.01, 0.1, 1.0]
     assert Range(0.0, 1.0, log=False).points(1) == [0.5]
+
+
+def test_a_search_starts_within_its_ranges():
+    assert search.start_of("drrl at k", "5000")["loss.negative_weight"] == 1000
+    assert search.start_of("drrl at k", "2")["loss.negative_weight"] == 16

@@ -144,3 +144,19 @@ def test_shapes(name):
 def test_hyperparameters(name, options, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(lambda p, n: losses.LOSSES[name](p, n, **options), POS, NEG)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("drrl_tempered", dict(temperature=0.0), "^temperature must be greater than 0"),
+        (
+            "bilateral",
+            dict(users=jnp.arange(4), pos_gamma=0.5),
+            "^pos_gamma must be at least 1; got 0.5",
+        ),
+    ],
+)
+def test_numbers_are_refused_by_their_own_names(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda p, n: losses.LOSSES[name](p, n, **options), POS, NEG)

@@ -394,3 +394,23 @@ def test_every_variable_of_llpauc_has_its_range():
     assert [float(high[name]) for name in names] == [1, 1, 4, 5, 1]
     low = project_llpauc({name: -value for name, value in far.items()})
     assert [float(low[name]) for name in names] == [0, 0, -1, 0, 0]
+
+
+def test_the_probabilities_of_a_row_with_nothing_stay_out_of_gradients():
+    where = jnp.array([[True, True], [False, False]])
+    log_q = jnp.array([[0.0, 1.0], [jnp.nan, jnp.inf]])
+
+    def value(pos, neg, log_q):
+        return LOSSES["softmax"](pos, neg, where=where, log_q=log_q)
+
+    scores = jnp.zeros(2), jnp.array([[0.1, 0.2], [0.3, 0.4]])
+    found = jax.value_and_grad(value, argnums=(0, 1, 2))(*scores, log_q)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+
+def test_a_positive_without_negatives_is_out_however_far_above_the_others():
+    where = jnp.array([[True, True], [False, False]])
+    options = {"users": jnp.zeros(2, int), "temperature": 0.005, "reduce_fn": None}
+    pos, neg = jnp.array([-1.0, 1.0]), jnp.zeros((2, 2))
+    found = LOSSES["bsl_grouped"](pos, neg, where=where, **options)
+    np.testing.assert_allclose(found, [200, 0], rtol=1e-6)

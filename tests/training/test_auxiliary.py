@@ -9,6 +9,7 @@ import pytest
 from drrl_jax import losses, training
 from drrl_jax.training.optimiser import auxiliary_form, make_optimiser, project
 from drrl_jax.training.sampling import draw_batch
+from drrl_jax.training.supply import Sources, supply
 from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
 
 RATES = {"a": 1, "b": 1, "gamma": 2, "sp": 2, "sn": 2, "theta_a": 1, "theta_b": 1}
@@ -229,3 +230,14 @@ def test_a_loss_gets_what_its_signature_names(monkeypatch):
     assert seen == {"quantile": (128,), "users": (128,)}
     assert np.asarray(state.per_user["quantile"]).any(), "never refreshed"
     assert results["epochs"] == 4
+
+
+def test_padding_is_no_row_of_the_last_user():
+    parts = training.build(tiny_config(loss__name="bsl_grouped"), tiny_dataset())
+    count = len(parts.data.users)
+    rows = jnp.minimum(jnp.arange(count - 3, count + 125), count)
+    batch = draw_batch(jax.random.key(0), parts.data, rows, parts.sampling)
+    sources = Sources({}, {}, batch, None, "dense", 1)
+    users = np.asarray(supply("bsl_grouped", sources)["users"])
+    np.testing.assert_array_equal(users[:3], parts.data.users[-3:])
+    assert len(set(users[3:])) == 125 and (users[3:] < 0).all()

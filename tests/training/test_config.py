@@ -238,3 +238,21 @@ def test_nothing_to_find():
             training.build(config, dataset)
     config.evaluation.protocol = "benchmark"  # whose candidates keep what validates
     training.build(config, data.Dataset("copy", 2, 3, pairs, last, last))
+
+
+def test_a_rank_may_be_the_last_of_the_catalogue():
+    training.build(tiny_config(loss__name="sl_at_k", loss__top_k=100), tiny_dataset())
+
+
+def test_a_warm_up_ends_within_the_run():
+    steps = training.build(tiny_config(), tiny_dataset()).steps_per_epoch
+
+    def built(warmup):
+        config = tiny_config(training__epochs=1, training__warmup_steps=warmup)
+        return training.build(config, tiny_dataset())
+
+    built(steps - 1)
+    with pytest.raises(
+        ValueError, match=f"than the run's {steps} steps .*; got {steps}"
+    ):
+        built(steps)

@@ -7,10 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tensorboardX
 
 from drrl_jax import data, dro, losses, training
 from drrl_jax.training import progress
+from drrl_jax.training.baselines import baseline_config
 from drrl_jax.training.epoch import shuffled, stream
+from drrl_jax.training.records import Records
 from drrl_jax.training.refresh import refresh
 from drrl_jax.training.sampling import draw_batch
 from drrl_jax.training.state import Stream
@@ -433,3 +436,26 @@ def test_bfloat16_rounds_the_scores_that_are_trained_on():
     for name in ("positive", "negative"):
         exact, rounded = (getattr(s, name) for s in scored)
         assert 0 < jnp.abs(exact - rounded).max() < 0.02
+
+
+def test_a_baseline_has_the_similarity_of_its_own_loss():
+    config = tiny_config(model__similarity="dot", training__negatives="all")
+    for name in ("softmax", "bpr"):
+        assert baseline_config(config, name).model.similarity == "auto"
+    assert config.model.similarity == "dot"
+
+
+def test_a_resumed_run_takes_back_what_came_after_its_last_line(tmp_path, monkeypatch):
+    asked = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            asked.append(purge_step)  # that step and all after it
+
+        def add_scalar(self, *_):
+            pass
+
+    monkeypatch.setattr(tensorboardX, "SummaryWriter", Writer)
+    for history in ([], [{"epoch": 2, "loss": 2.0}, {"epoch": 4, "loss": 1.0}]):
+        Records(tmp_path, history).append({"epoch": 6, "loss": 0.5})
+    assert asked == [0, 5]

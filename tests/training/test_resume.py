@@ -183,3 +183,12 @@ def test_a_run_that_stopped_early_goes_no_further(tmp_path):
     parts = training.build(config, tiny_dataset())
     epochs = [training.fit(parts, tmp_path, progress=False)[1]["epochs"] for _ in "12"]
     assert epochs == [3, 3]
+
+
+def test_the_best_of_a_run_is_not_measured_on_other_data(tmp_path):
+    dataset = tiny_dataset()
+    config = tiny_config(training__epochs=1)
+    training.run(config, tmp_path, dataset=dataset, progress=False)
+    other = dataclasses.replace(dataset, test=dataset.valid, valid=dataset.test)
+    with pytest.raises(ValueError, match="holds a run on other data"):
+        training.load_best(tmp_path, dataset=other)

@@ -9,6 +9,7 @@ from ml_collections import config_dict
 
 from drrl_jax import data, training
 from drrl_jax.data import movielens
+from drrl_jax.training.source import check_source
 from tests.forking import run_module
 from tests.training.helpers import tiny_config
 
@@ -147,3 +148,10 @@ def test_a_field_of_the_wrong_type_is_refused():
     with pytest.raises(TypeError, match="num_users"):
         training.default_config().data.num_users = "many"
     assert isinstance(training.default_config().data, config_dict.ConfigDict)
+
+
+@pytest.mark.parametrize("name", ["num_users", "num_items", "num_interactions"])
+def test_sizes_of_nothing_are_refused_by_their_fields(name):
+    config = tiny_config(**{f"data__{name}": 0})
+    with pytest.raises(ValueError, match=f"data.{name} must be at least 1; got 0"):
+        check_source(config.data)

@@ -1,0 +1,131 @@
+"""What single studies measure: estimators, thresholds, windows, orders, time, pages."""
+
+import csv
+import dataclasses
+import importlib
+import types
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drrl_jax import dro, training
+from experiments import cli, report
+from experiments.estimators import _estimate, estimators
+from experiments.study import Study
+from tests.training.helpers import tiny_config, tiny_dataset
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    config = tiny_config(training__epochs=1, training__eval_every=1)
+    return Study(tmp_path_factory.mktemp("study"), config, tiny_dataset())
+
+
+def test_on_the_catalogue_itself_what_knows_it_is_right():
+    scores = np.random.default_rng(0).normal(scale=0.2, size=(4, 50)).astype("float32")
+    truth = dro.worst_case(scores, gamma=1.5, radius=0.5)
+    found = _estimate(jnp.asarray(scores), truth, 1.5, 0.5)
+    for name in ("solved", "user catalogue", "user threshold"):
+        for field, value in found[name].items():
+            if field != "num_steps":
+                np.testing.assert_allclose(value, getattr(truth, field), atol=1e-4)
+
+
+def test_the_catalogue_of_a_row_is_without_its_positives(study):
+    lines = estimators(study, {}, 16, 2, ("4000",), gamma=1.5, radius=1.0)
+    (solved,) = (line for line in lines if line["estimator"] == "solved")
+    assert abs(solved["bias of value"]) < 2e-3
+
+
+def test_thresholds_of_users_are_at_the_radius_of_the_study():
+    thresholds = importlib.import_module("experiments.thresholds")
+    for name in ("drrl solved", "drrl user"):
+        changes = thresholds._changes(name, 2.0, 0.25, {})
+        assert (changes["loss.gamma"], changes["loss.radius"]) == (2.0, 0.25)
+
+
+def test_a_trajectory_is_of_users_that_train(tmp_path, monkeypatch):
+    thresholds = importlib.import_module("experiments.thresholds")
+    wider = dataclasses.replace(tiny_dataset(), num_users=90)
+    values = np.where(np.arange(90) < 80, np.linspace(0, 1, 90), 7).astype("float32")
+
+    def fit(parts, *, watch, **_):
+        state = parts.init()
+        watch(1, state._replace(per_user={"threshold": jnp.asarray(values)}))
+
+    monkeypatch.setattr(training, "fit", fit)
+    changes = thresholds.METHODS["drrl user"]
+    lines = thresholds.trajectory(
+        Study(tmp_path, tiny_config(), wider), changes, "drrl user"
+    )
+    found = [line["β"] for line in lines]
+    want = np.quantile(values[:80], thresholds.QUANTILES)
+    np.testing.assert_allclose(found, want, rtol=1e-6)
+
+
+def test_every_window_of_every_seed_has_negatives_of_its_own(study, monkeypatch):
+    streaming = importlib.import_module("experiments.streaming")
+    keys = []
+
+    def jit_epoch(epoch):
+        return lambda state, data, key, _: (state, keys.append(int(key)))
+
+    monkeypatch.setattr(training, "jit_epoch", jit_epoch)
+    datasets = streaming.window_datasets(study.dataset, 2)
+    for seed in (0, 1):
+        assert len(list(streaming._follow(study.config, datasets, seed))) == 2
+    assert len(keys) == len(set(keys)) == 4
+
+
+def test_the_order_to_start_from_is_the_one_that_validates_best(
+    study, tmp_path, monkeypatch
+):
+    learn_gamma = importlib.import_module("experiments.learn_gamma")
+    scores, asked = {1.25: 0.2, 2.0: 0.4, 3.0: 0.3}, []
+
+    def point(study, changes, mode, gamma, groups, seed, options):
+        asked.append((groups, seed, float(gamma)))
+        labels = {"mode": mode, "method": learn_gamma._name(groups), "seed": seed}
+        row = {**labels, "start": float(gamma), "valid/ndcg@10": scores[float(gamma)]}
+        return {**row, "seconds": 1.0}
+
+    monkeypatch.setattr(learn_gamma, "_point", point)
+    monkeypatch.setattr(cli, "write", lambda *_, **__: "")
+    learn_gamma.run(
+        study,
+        tmp_path,
+        seeds=2,
+        modes=("solved",),
+        gammas=("1.25", "2", "3"),
+        groups=("2",),
+    )
+    for groups in (0, 2):
+        final = [(seed, gamma) for g, seed, gamma in asked if g == groups][3:]
+        assert final == [(0, 2.0), (1, 2.0)]
+
+
+def test_the_epoch_that_compiles_is_not_timed(study, tmp_path, monkeypatch):
+    timing = importlib.import_module("experiments.timing")
+    clock = iter([0.0, 100.0, 100.0, 101.0, 101.0, 104.0])
+    fake = types.SimpleNamespace(perf_counter=lambda: next(clock))
+    monkeypatch.setattr(timing, "time", fake)
+    timing.run(study, tmp_path, rounds=2, seeds=0, methods=("softmax",))
+    with (tmp_path / "timing.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["seconds an epoch"]) == 2
+
+
+def test_seconds_to_the_best_are_its_epochs_at_the_seconds_of_one(monkeypatch):
+    timing = importlib.import_module("experiments.timing")
+    rows = [{"best_epoch": 2}, {"best_epoch": 5}]
+    monkeypatch.setattr(cli, "run_points", lambda *_: rows)
+    found = timing._convergence(None, "softmax", 2, 3.0)
+    assert found == {"epochs to best": 3.5, "seconds to best": 10.5}
+
+
+def test_a_page_does_not_hold_the_page_of_before(tmp_path):
+    (tmp_path / "accuracy.md").write_text("| a |")
+    page = report.page(tmp_path)
+    (tmp_path / "README.md").write_text(page)
+    assert report.page(tmp_path) == page
