@@ -7,6 +7,7 @@ import pytest
 from jax.test_util import check_grads
 
 from drrl_jax import rows
+from drrl_jax.products import entries_in_flight
 
 
 @pytest.fixture(params=["float", "integer"])
@@ -169,3 +170,11 @@ def test_a_bound_that_is_no_number_of_either_sign_is_seen():
     for bad in (jnp.nan, -jnp.nan):
         found = rows.integer_sum(values, ids, 2, jnp.array([bad, 2.0]))
         assert jnp.isnan(found[0]) and found[1] == 2
+
+
+def test_an_accelerator_of_another_name_is_filled_as_a_gpu(monkeypatch):
+    found = {}
+    for backend in ("cpu", "gpu", "metal"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        found[backend] = entries_in_flight(1 << 10)
+    assert found["cpu"] == 1 << 10 < found["gpu"] == found["metal"]

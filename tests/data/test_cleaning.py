@@ -83,3 +83,9 @@ def test_of_many_duplicates_the_first_is_kept():
     kept = clean({"train": pairs})[0]["train"]
     first = np.unique(users * 9 + items, return_index=True)[1]
     np.testing.assert_array_equal(kept.timestamps, np.sort(first))
+
+
+def test_a_core_of_one_is_everything():
+    for pairs in (Interactions([0, 1], [0, 0]), Interactions([], [])):
+        left, report = core(pairs, 1)
+        assert left is pairs and str(report) == "nothing to clean"

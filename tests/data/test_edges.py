@@ -228,3 +228,30 @@ def test_hidden_positives_of_what_a_filter_took_go_with_it():
     raw = sources.Raw("gap", 3, 3, {"all": kept}, false_negatives=hidden)
     found = sources.compact(raw).false_negatives
     assert list(zip(found.users, found.items)) == [(0, 1)]
+
+
+def test_more_than_sixteen_bits_of_items_take_64_random_bits():
+    key, bound, shape = jax.random.key(7), jnp.array(2**16 + 1), (2**22,)
+    draws = negatives.random_below(key, bound, shape, limit=2**16 + 1)
+    np.testing.assert_array_equal(draws, negatives.random_below(key, bound, shape))
+
+
+def test_marks_are_a_rounded_share_drawn_by_the_seed():
+    pairs = data.Interactions([0] * 37, range(37))
+    found = [data.mark_positives(pairs, 0.1, seed=seed)[1] for seed in (0, 1)]
+    assert [len(marked) for marked in found] == [4, 4]
+    assert set(found[0].items) != set(found[1].items)
+
+
+def test_false_positives_are_not_held_out_and_drawn_by_the_seed():
+    train = data.Interactions([0] * 10, range(10))
+    valid, test = (
+        data.Interactions([0] * 5, range(start, start + 5)) for start in (10, 15)
+    )
+    held = data.Dataset("held", 1, 40, train, valid, test)
+    drawn = [
+        set(data.add_false_positives(held, 1.0, seed=seed).train.items[10:].tolist())
+        for seed in (0, 1)
+    ]
+    assert drawn[0] != drawn[1] and all(len(items) == 10 for items in drawn)
+    assert set.union(*drawn) <= set(range(20, 40))

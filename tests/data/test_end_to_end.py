@@ -174,3 +174,10 @@ def test_synthetic_is_the_same_on_every_platform():
     known = set(zip(hidden.users.tolist(), hidden.items.tolist()))
     for part in (dataset.train, dataset.test):
         assert not known & set(zip(part.users.tolist(), part.items.tolist()))
+
+
+def test_another_seed_holds_out_others():
+    size = {"num_users": 60, "num_items": 50, "num_interactions": 700}
+    one, same, other = (data.load(**size, seed=seed).valid for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.items, same.items)
+    assert not np.array_equal(one.items, other.items)

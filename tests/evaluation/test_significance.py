@@ -104,3 +104,9 @@ def test_both_tests_must_reject():
 def test_what_is_no_p_value_is_refused(values):
     with pytest.raises(ValueError, match=r"p_values must be in \[0, 1\]; got"):
         holm(values)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_constant_gain_over_nothing_is_one_up_to_rounding():
+    gain = paired_tests([0.0] * 10, [0.3, 0.1 + 0.2] * 5)
+    assert gain.t_p == 0 and gain.mean_difference == pytest.approx(0.3)

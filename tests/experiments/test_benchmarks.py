@@ -2,6 +2,7 @@
 
 import pathlib
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -30,3 +31,21 @@ def test_every_loss_is_timed():
     for name in LOSSES:
         arrays = losses.inputs(name, rows=4, negatives=3)
         assert np.isfinite(losses.step(name)(*arrays)[0]), name
+
+
+@pytest.mark.parametrize("name", ["softmax", "drrl_tempered"])
+def test_both_sides_of_the_catalogue_benchmark_are_one_loss(name):
+    catalogue = load("catalogue")
+    arrays = catalogue.problem(6, 20, 4, 3)
+    blocked, dense = catalogue.steps(name, catalogue.RUNS[name], None)
+    np.testing.assert_allclose(blocked(*arrays), dense(*arrays), rtol=1e-5)
+
+
+def test_the_yardstick_is_the_cross_entropy_of_the_first_positive():
+    catalogue = load("catalogue")
+    users, items, exclude = catalogue.problem(6, 20, 4, 3)
+    logits = np.asarray(users @ items.T) / 0.2
+    own = np.take_along_axis(logits, np.asarray(exclude[:, :1]), 1)[:, 0]
+    want = np.mean(np.log(np.exp(logits).sum(1)) - own)
+    found = catalogue.cross_entropy()(users, items, exclude)
+    np.testing.assert_allclose(found, jnp.float32(want), rtol=1e-5)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drrl_jax import dro, training
-from experiments import cli, report
+from drrl_jax import data, dro, training
+from experiments import cli, methods, report, report_table
 from experiments.estimators import _estimate, estimators
 from experiments.study import Study
 from tests.training.helpers import tiny_config, tiny_dataset
@@ -129,3 +129,130 @@ def test_a_page_does_not_hold_the_page_of_before(tmp_path):
     page = report.page(tmp_path)
     (tmp_path / "README.md").write_text(page)
     assert report.page(tmp_path) == page
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What a study asks to be run: ``(settings, data)`` of each call."""
+    calls = []
+
+    def run_points(study, settings, seeds, **data_of):
+        calls.append((settings, data_of))
+        return []
+
+    monkeypatch.setattr(cli, "run_points", run_points)
+    for name in ("write", "plot_lines", "plot_heat"):
+        monkeypatch.setattr(cli, name, lambda *_, **__: "")
+    return calls
+
+
+def test_false_positives_are_in_the_data_that_are_trained_on(
+    study, tmp_path, asked, monkeypatch
+):
+    bilateral, noise = (
+        importlib.import_module(f"experiments.{name}")
+        for name in ("bilateral", "noise")
+    )
+    monkeypatch.setattr(study, "tune", lambda settings, _: (settings[0], []))
+    rates = {"false_positives": ("0.1", "0.2")}
+    bilateral.run(study, tmp_path, methods=("bsl",), **rates)
+    others = {"false_negatives": (), "marked": (), "gammas": ()}
+    noise.run(study, tmp_path, methods=("ccl",), **rates, **others)
+    clean = len(study.dataset.train)
+    more = [len(data_of["dataset"].train) / clean - 1 for _, data_of in asked]
+    assert more == pytest.approx([0.1, 0.2] * 2, abs=0.05)
+    keys = [data_of["dataset_key"] for _, data_of in asked]
+    assert keys == ["false positives 0.1", "false positives 0.2"] * 2
+
+
+def test_a_smaller_budget_of_bilateral_takes_the_head(
+    study, tmp_path, asked, monkeypatch
+):
+    bilateral = importlib.import_module("experiments.bilateral")
+    tried = []
+
+    def tune(settings, labels):
+        tried.extend(settings)
+        return settings[0], []
+
+    monkeypatch.setattr(study, "tune", tune)
+    bilateral.run(study, tmp_path, methods=("bsl",), budget=2, batch_size=64)
+    size = {"training.batch_size": 64}
+    assert tried == [{**s, **size} for s in bilateral.METHODS["bsl"][:2]]
+
+
+def test_every_split_is_trained_on_its_own_data(study, tmp_path, asked, monkeypatch):
+    shift = importlib.import_module("experiments.shift")
+    of_split = {name: data.load(num_users=u, num_items=50, num_interactions=700)
+                for name, u in (("random", 60), ("popularity", 70))}  # fmt: skip
+    monkeypatch.setattr(
+        training, "load_dataset", lambda config: of_split[config.data.split]
+    )
+    shift.run(study, tmp_path, splits=tuple(of_split), methods=("softmax",))
+    assert [data_of["dataset"] for _, data_of in asked] == [*of_split.values()]
+    keys = [data_of["dataset_key"] for _, data_of in asked]
+    assert keys == ["split random", "split popularity"]
+
+
+def test_a_cell_of_a_map_is_run_at_its_own_settings(study, tmp_path, asked):
+    sensitivity = importlib.import_module("experiments.sensitivity")
+    sensitivity.run(
+        study,
+        tmp_path,
+        gammas=("1.5",),
+        radii=("0.5", "2"),
+        temperatures=("0.2", "0.4"),
+        initialisers=("xavier",),
+        threshold_inits=("0.1", "0.6"),
+        methods=("softmax",),
+    )
+    solved, tempered, starts = (
+        [changes for _, changes in settings] for settings, _ in asked
+    )
+    assert [changes["loss.radius"] for changes in solved] == [0.5, 2]
+    assert [changes["loss.temperature"] for changes in tempered] == [0.2, 0.4]
+    found = [changes.get("loss.threshold_init") for changes in starts]
+    assert found == [None, 0.1, 0.6]
+
+
+def test_a_fixed_threshold_of_the_ablation_stays(study):
+    ablation = importlib.import_module("experiments.ablation")
+    changes = ablation.METHODS["polynomial, no DRO: fixed threshold"]
+    parts = training.build(study.configured(changes), study.dataset)
+    state, _ = training.fit(parts, progress=False)
+    np.testing.assert_array_equal(state.params["threshold"], np.float32(0.3))
+
+
+def test_in_a_ball_of_radius_0_false_negatives_weigh_their_share(study):
+    noise = importlib.import_module("experiments.noise")
+    (line,) = noise.known_false_negatives(study, {}, ("1.5",), 0.0)
+    assert line["weight on false negatives"] > 0
+    assert line["ratio"] == pytest.approx(1, rel=1e-4)
+    assert line["largest weight / mean"] == pytest.approx(1, rel=1e-4)
+
+
+def test_what_is_not_tuned_is_the_likeliest_setting():
+    for name, settings in methods.METHODS.items():
+        assert methods.DEFAULTS[name] == settings[0]
+
+
+def test_what_latex_reads_otherwise_is_escaped():
+    table = report_table.latex_table(["a_b", "#"], [["5% & more", "$1 ± 2"]])
+    assert r"a\_b & \# \\" in table
+    assert r"5\% \& more & \$1 $\pm$ 2 \\" in table
+
+
+def test_a_metric_that_one_run_lacks_is_a_column_all_the_same():
+    results = {
+        "a": {"test": {"recall": 0.1}, "seconds": 1.0},
+        "b": {"test": {"ndcg": 0.2}, "seconds": 2.0, "best_epoch": 3},
+    }
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in report_table.results_table(results).splitlines()
+    ]
+    assert lines[0] == ["run", "recall", "ndcg", "best epoch", "seconds"]
+    assert lines[2:] == [
+        ["a", "0.1000", "nan", "-", "1.0"],
+        ["b", "nan", "0.2000", "3", "2.0"],
+    ]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from drrl_jax import scores
 from tests.experiments.modules import load
 
 routes = load("routes")
@@ -36,3 +37,13 @@ def test_the_fitted_costs_choose_the_faster_route():
     times = _times(costs)
     for line in routes.choices(times, costs, batch=8, dim=32):
         assert line[6] == line[4] and line[8] == "1.00"
+
+
+def test_a_wrong_choice_is_charged_what_it_takes_over_the_faster(monkeypatch):
+    def choose(*_, cost=None):
+        return "dense" if cost is None else "gather"
+
+    monkeypatch.setattr(scores, "choose_route", choose)
+    times = {(4, 20): {"gather": 1.0, "dense": 3.0}}
+    (line,) = routes.choices(times, {}, batch=8, dim=32)
+    assert line[4:] == ["gather", "dense", "gather", "3.00", "1.00"]

@@ -160,3 +160,10 @@ def test_hyperparameters(name, options, message):
 def test_numbers_are_refused_by_their_own_names(name, options, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(lambda p, n: losses.LOSSES[name](p, n, **options), POS, NEG)
+
+
+def test_a_flag_of_numpy_is_one_too():
+    scores = np.array([0.9], np.float32), np.array([[0.1, 0.5]], np.float32)
+    for flag in (True, False):
+        found = losses.softmax(*scores, include_positive=np.bool_(flag))
+        assert found == losses.softmax(*scores, include_positive=flag)

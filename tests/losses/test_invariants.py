@@ -414,3 +414,14 @@ def test_a_positive_without_negatives_is_out_however_far_above_the_others():
     pos, neg = jnp.array([-1.0, 1.0]), jnp.zeros((2, 2))
     found = LOSSES["bsl_grouped"](pos, neg, where=where, **options)
     np.testing.assert_allclose(found, [200, 0], rtol=1e-6)
+
+
+def test_a_mask_of_columns_counts_every_row():
+    values = jnp.arange(6.0).reshape(2, 3)
+    assert masked_mean(values, jnp.array([True, False, True])) == 2.5
+
+
+def test_the_mean_of_integers_has_the_width_of_a_float():
+    assert masked_mean(jnp.array([1, 2])).dtype == jnp.float32
+    with jax.enable_x64(True):
+        assert masked_mean(jnp.array([1, 2])).dtype == jnp.float64

@@ -150,3 +150,14 @@ def test_shapes_are_refused():
         from_lists(softmax, SCORES, MANY[:4])
     with pytest.raises(ValueError, match=r"where \(5,\), scores \(5, 8\)"):
         from_lists(softmax, SCORES, MANY, where=WHERE[:, 0])
+
+
+def test_only_the_sign_of_a_label_counts():
+    scores = np.array([[0.3, 0.1, -0.2, 0.6, 0.5]], np.float32)
+    graded = np.array([[0.5, 0.0, -1.0, 3.0, -0.5]])
+    found, plain = (
+        from_lists(softmax, scores, labels, reduce_fn=None)
+        for labels in (graded, np.array([[1, 0, 0, 1, 0]]))
+    )
+    assert (plain != 0).tolist() == [[True, False, False, True, False]]
+    np.testing.assert_array_equal(found, plain)

@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from drrl_jax import losses, training
+from drrl_jax import losses, models, training
 from drrl_jax.training.optimiser import auxiliary_form, make_optimiser, project
 from drrl_jax.training.sampling import draw_batch
-from drrl_jax.training.supply import Sources, supply
+from drrl_jax.training.supply import Sources, supply, trained_variables
 from tests.training.helpers import leaves_equal, tiny_config, tiny_dataset
 
 RATES = {"a": 1, "b": 1, "gamma": 2, "sp": 2, "sn": 2, "theta_a": 1, "theta_b": 1}
@@ -241,3 +241,11 @@ def test_padding_is_no_row_of_the_last_user():
     users = np.asarray(supply("bsl_grouped", sources)["users"])
     np.testing.assert_array_equal(users[:3], parts.data.users[-3:])
     assert len(set(users[3:])) == 125 and (users[3:] < 0).all()
+
+
+def test_rows_of_the_adversary_are_as_long_as_the_root_of_the_dimension():
+    model = models.MF(300, 400, 16)
+    found = trained_variables("adv_infonce", model, jax.random.key(0))["adversary"]
+    for table in found.values():
+        lengths = np.linalg.norm(table, axis=1)
+        assert np.mean(lengths) == pytest.approx(4, rel=0.05)

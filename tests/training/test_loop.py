@@ -459,3 +459,63 @@ def test_a_resumed_run_takes_back_what_came_after_its_last_line(tmp_path, monkey
     for history in ([], [{"epoch": 2, "loss": 2.0}, {"epoch": 4, "loss": 1.0}]):
         Records(tmp_path, history).append({"epoch": 6, "loss": 0.5})
     assert asked == [0, 5]
+
+
+def test_an_epoch_is_shuffled_by_a_stream_of_its_own():
+    seed, step = jnp.uint32(3), jnp.int32(7)
+    want = jax.random.permutation(stream(seed, Stream.SHUFFLE, step), 10)
+    np.testing.assert_array_equal(shuffled(seed, step, 10, 5).ravel(), want)
+
+
+def test_what_a_run_scores_in_the_end_is_at_its_last_epoch(tmp_path, monkeypatch):
+    points = []
+
+    class Writer:
+        def __init__(self, *_, **__):
+            pass
+
+        def add_scalar(self, *point):
+            points.append(point)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(tensorboardX, "SummaryWriter", Writer)
+    history = [{"epoch": 2, "loss": 2.0, "valid/ndcg@10": 0.5}]
+    results = {"test": {"ndcg@10": 0.4}, "epochs": 6, "best_epoch": 2}
+    Records(tmp_path, history).finish(results)
+    assert points == [("test/ndcg_at_10", 0.4, 6)]
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_log_q_reaches_the_loss_where_it_is_asked_for_alone(corrected):
+    config = tiny_config(
+        training__negative_alpha=0.5, training__log_q_correction=corrected
+    )
+    parts = training.build(config, tiny_dataset())
+    rows = jnp.arange(parts.sampling.batch_size)
+    batch = draw_batch(jax.random.key(0), parts.data, rows, parts.sampling)
+    assert (batch.log_q is not None) == corrected
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bsl_grouped"])
+def test_decay_on_the_whole_catalogue_is_of_the_rows_that_count(loss):
+    values = []
+    for decay in (0.0, 0.5):
+        config = tiny_config(
+            loss__name=loss,
+            training__negatives="all",
+            training__weight_decay_mode="batch",
+            training__weight_decay=decay,
+        )
+        parts = training.build(config, tiny_dataset())
+        params, key = parts.init().params, jax.random.key(1)
+        count = len(parts.data.users)
+        rows = jnp.minimum(jnp.arange(count - 3, count + 125), count)
+        batch = draw_batch(key, parts.data, rows, parts.sampling)
+        values.append(parts.objective(params, {}, parts.data, batch, key))
+    tables = params["model"]["params"]
+    users, items = batch.users[:3], batch.items[:3]
+    squared = jnp.square(tables["users"][users]) + jnp.square(tables["items"][items])
+    penalty = 0.5 * 0.5 * squared.sum(axis=1).mean()
+    np.testing.assert_allclose(values[1] - values[0], penalty, rtol=1e-4)

@@ -155,3 +155,12 @@ def test_sizes_of_nothing_are_refused_by_their_fields(name):
     config = tiny_config(**{f"data__{name}": 0})
     with pytest.raises(ValueError, match=f"data.{name} must be at least 1; got 0"):
         check_source(config.data)
+
+
+@pytest.mark.parametrize("name", ["path", "format", "ids"])
+def test_what_is_of_local_files_goes_with_no_download(name):
+    config = tiny_config(data__source="tfds", data__name="movielens/1m")
+    check_source(config.data)
+    config.data[name] = {"path": "here", "format": "ratings", "ids": "string"}[name]
+    with pytest.raises(ValueError, match=f"data.{name} is of local files and data.na"):
+        check_source(config.data)
