@@ -30,7 +30,9 @@ PLACES = {
     "Pinterest\nMF": (
         "pinterest", "pinterest_losses_3_seeds", "pinterest_bsl", "pinterest_fixed",
     ),
-    "Pinterest\nLightGCN": ("pinterest_lightgcn", "pinterest_lightgcn_losses"),
+    "Pinterest\nLightGCN": (
+        "pinterest_lightgcn", "pinterest_lightgcn_2_seeds", "pinterest_lightgcn_losses",
+    ),
     "MovieLens-1M\nMF": (
         "movielens_1m_at_k", "movielens_1m_losses_5_seeds", "movielens_1m_bsl",
         "movielens_1m",
