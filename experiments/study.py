@@ -57,14 +57,13 @@ class Study:
         self.workdir = pathlib.Path(workdir)
         self.config = config
         self.progress = progress
-        self._given = dataset
-        self._load = load
+        self._load = load if dataset is None else lambda _: dataset
         self._noted = False
 
     @functools.cached_property
     def dataset(self) -> data.Dataset:
         """The study's data."""
-        return self._given or self._load(self.config)
+        return self._load(self.config)
 
     def point(
         self,

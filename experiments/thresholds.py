@@ -116,7 +116,7 @@ def run(
         ["negatives", "method"],
         out,
         "thresholds",
-        baseline="softmax" if "softmax" in methods else None,
+        baseline=cli.tested_against("softmax", methods, "softmax"),
     )
     catalogue = study.dataset.num_items
     for row in found:

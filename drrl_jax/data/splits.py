@@ -72,8 +72,9 @@ def split_leave_one_out(data: Interactions, *, seed: int = 0) -> Split:
     keys = np.zeros(len(data), np.int64) if times is None else times
     from_end = np.empty(len(data), np.int64)
     order = rng.order_within(shuffled.users, keys)
-    from_end[shuffle] = np.bincount(data.users)[shuffled.users] - 1 - order
-    first = np.bincount(data.users)[data.users] - 1 - from_end == 0
+    last = np.bincount(data.users) - 1
+    from_end[shuffle] = last[shuffled.users] - order
+    first = from_end == last[data.users]
     test = (from_end == 0) & ~first
     valid = (from_end == 1) & ~first
     return data.select(~test & ~valid), data.select(valid), data.select(test)

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import importlib
 import types
 
 import jax.numpy as jnp
@@ -10,16 +9,24 @@ import numpy as np
 import pytest
 
 from drrl_jax import data, dro, training
-from experiments import cli, methods, report, report_table
+from experiments import (
+    ablation,
+    bilateral,
+    cli,
+    learn_gamma,
+    methods,
+    noise,
+    report,
+    report_table,
+    sensitivity,
+    shift,
+    streaming,
+    thresholds,
+    timing,
+)
 from experiments.estimators import _estimate, estimators
 from experiments.study import Study
 from tests.training.helpers import tiny_config, tiny_dataset
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    config = tiny_config(training__epochs=1, training__eval_every=1)
-    return Study(tmp_path_factory.mktemp("study"), config, tiny_dataset())
 
 
 def test_on_the_catalogue_itself_what_knows_it_is_right():
@@ -39,14 +46,12 @@ def test_the_catalogue_of_a_row_is_without_its_positives(study):
 
 
 def test_thresholds_of_users_are_at_the_radius_of_the_study():
-    thresholds = importlib.import_module("experiments.thresholds")
     for name in ("drrl solved", "drrl user"):
         changes = thresholds._changes(name, 2.0, 0.25, {})
         assert (changes["loss.gamma"], changes["loss.radius"]) == (2.0, 0.25)
 
 
 def test_a_trajectory_is_of_users_that_train(tmp_path, monkeypatch):
-    thresholds = importlib.import_module("experiments.thresholds")
     wider = dataclasses.replace(tiny_dataset(), num_users=90)
     values = np.where(np.arange(90) < 80, np.linspace(0, 1, 90), 7).astype("float32")
 
@@ -65,7 +70,6 @@ def test_a_trajectory_is_of_users_that_train(tmp_path, monkeypatch):
 
 
 def test_every_window_of_every_seed_has_negatives_of_its_own(study, monkeypatch):
-    streaming = importlib.import_module("experiments.streaming")
     keys = []
 
     def jit_epoch(epoch):
@@ -81,7 +85,6 @@ def test_every_window_of_every_seed_has_negatives_of_its_own(study, monkeypatch)
 def test_the_order_to_start_from_is_the_one_that_validates_best(
     study, tmp_path, monkeypatch
 ):
-    learn_gamma = importlib.import_module("experiments.learn_gamma")
     scores, asked = {1.25: 0.2, 2.0: 0.4, 3.0: 0.3}, []
 
     def point(study, changes, mode, gamma, groups, seed, options):
@@ -106,7 +109,6 @@ def test_the_order_to_start_from_is_the_one_that_validates_best(
 
 
 def test_the_epoch_that_compiles_is_not_timed(study, tmp_path, monkeypatch):
-    timing = importlib.import_module("experiments.timing")
     clock = iter([0.0, 100.0, 100.0, 101.0, 101.0, 104.0])
     fake = types.SimpleNamespace(perf_counter=lambda: next(clock))
     monkeypatch.setattr(timing, "time", fake)
@@ -117,7 +119,6 @@ def test_the_epoch_that_compiles_is_not_timed(study, tmp_path, monkeypatch):
 
 
 def test_seconds_to_the_best_are_its_epochs_at_the_seconds_of_one(monkeypatch):
-    timing = importlib.import_module("experiments.timing")
     rows = [{"best_epoch": 2}, {"best_epoch": 5}]
     monkeypatch.setattr(cli, "run_points", lambda *_: rows)
     found = timing._convergence(None, "softmax", 2, 3.0)
@@ -149,10 +150,6 @@ def asked(monkeypatch):
 def test_false_positives_are_in_the_data_that_are_trained_on(
     study, tmp_path, asked, monkeypatch
 ):
-    bilateral, noise = (
-        importlib.import_module(f"experiments.{name}")
-        for name in ("bilateral", "noise")
-    )
     monkeypatch.setattr(study, "tune", lambda settings, _: (settings[0], []))
     rates = {"false_positives": ("0.1", "0.2")}
     bilateral.run(study, tmp_path, methods=("bsl",), **rates)
@@ -168,7 +165,6 @@ def test_false_positives_are_in_the_data_that_are_trained_on(
 def test_a_smaller_budget_of_bilateral_takes_the_head(
     study, tmp_path, asked, monkeypatch
 ):
-    bilateral = importlib.import_module("experiments.bilateral")
     tried = []
 
     def tune(settings, labels):
@@ -182,7 +178,6 @@ def test_a_smaller_budget_of_bilateral_takes_the_head(
 
 
 def test_every_split_is_trained_on_its_own_data(study, tmp_path, asked, monkeypatch):
-    shift = importlib.import_module("experiments.shift")
     of_split = {name: data.load(num_users=u, num_items=50, num_interactions=700)
                 for name, u in (("random", 60), ("popularity", 70))}  # fmt: skip
     monkeypatch.setattr(
@@ -195,7 +190,6 @@ def test_every_split_is_trained_on_its_own_data(study, tmp_path, asked, monkeypa
 
 
 def test_a_cell_of_a_map_is_run_at_its_own_settings(study, tmp_path, asked):
-    sensitivity = importlib.import_module("experiments.sensitivity")
     sensitivity.run(
         study,
         tmp_path,
@@ -216,7 +210,6 @@ def test_a_cell_of_a_map_is_run_at_its_own_settings(study, tmp_path, asked):
 
 
 def test_a_fixed_threshold_of_the_ablation_stays(study):
-    ablation = importlib.import_module("experiments.ablation")
     changes = ablation.METHODS["polynomial, no DRO: fixed threshold"]
     parts = training.build(study.configured(changes), study.dataset)
     state, _ = training.fit(parts, progress=False)
@@ -224,7 +217,6 @@ def test_a_fixed_threshold_of_the_ablation_stays(study):
 
 
 def test_in_a_ball_of_radius_0_false_negatives_weigh_their_share(study):
-    noise = importlib.import_module("experiments.noise")
     (line,) = noise.known_false_negatives(study, {}, ("1.5",), 0.0)
     assert line["weight on false negatives"] > 0
     assert line["ratio"] == pytest.approx(1, rel=1e-4)

@@ -70,12 +70,6 @@ TINY = {
 }
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    config = tiny_config(training__epochs=1, training__eval_every=1)
-    return Study(tmp_path_factory.mktemp("study"), config, tiny_dataset())
-
-
 @pytest.mark.parametrize("name", TINY)
 def test_study_writes_its_tables(name, study, tmp_path, monkeypatch):
     """And one that is run again trains nothing; times alone are measured anew."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import jax
 import jax.numpy as jnp
@@ -393,6 +394,20 @@ def test_bfloat16_scores_do_not_round_the_ranking():
     assert users.dtype == items.dtype == np.float32
 
 
+def _penalty(rows, **changes):
+    """What a decay of .5 by the batch adds to its loss; the parameters, the batch."""
+    values = []
+    for decay in (0.0, 0.5):
+        config = tiny_config(
+            training__weight_decay=decay, training__weight_decay_mode="batch", **changes
+        )
+        parts = training.build(config, tiny_dataset())
+        params, key = parts.init().params, jax.random.key(1)
+        batch = draw_batch(key, parts.data, rows, parts.sampling)
+        values.append(parts.objective(params, {}, parts.data, batch, key))
+    return values[1] - values[0], params, batch
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -404,24 +419,16 @@ def test_bfloat16_scores_do_not_round_the_ranking():
 def test_decay_by_the_batch_is_half_the_squared_rows_of_the_batch(changes):
     few = {"loss__name": "softmax", "training__batch_size": 4} | {
         "training__negatives": "3",
-        "training__weight_decay_mode": "batch",
         **changes,
     }
-    values = []
-    for decay in (0.0, 0.5):
-        config = tiny_config(training__weight_decay=decay, **few)
-        parts = training.build(config, tiny_dataset())
-        params, key = parts.init().params, jax.random.key(1)
-        batch = draw_batch(key, parts.data, jnp.arange(4), parts.sampling)
-        values.append(parts.objective(params, {}, parts.data, batch, key))
+    penalty, params, batch = _penalty(jnp.arange(4), **few)
     ids = batch.items[:, None]
     if batch.negatives is not None:
         ids = jnp.concatenate([ids, batch.negatives], axis=1)
     tables = params["model"]["params"]
     squared = jnp.sum(jnp.square(tables["users"][batch.users]), axis=1)
     squared += jnp.sum(jnp.square(tables["items"][ids]), axis=(1, 2))
-    penalty = 0.5 * 0.5 * squared.mean()
-    np.testing.assert_allclose(values[1] - values[0], penalty, rtol=1e-4)
+    np.testing.assert_allclose(penalty, 0.5 * 0.5 * squared.mean(), rtol=1e-4)
 
 
 def test_bfloat16_rounds_the_scores_that_are_trained_on():
@@ -445,20 +452,29 @@ def test_a_baseline_has_the_similarity_of_its_own_loss():
     assert config.model.similarity == "dot"
 
 
-def test_a_resumed_run_takes_back_what_came_after_its_last_line(tmp_path, monkeypatch):
-    asked = []
+@pytest.fixture
+def board(monkeypatch):
+    """What TensorBoard is told: from where on to forget, and ``(name, value, step)``."""
+    told = types.SimpleNamespace(purged=[], points=[])
 
     class Writer:
         def __init__(self, folder, purge_step):
-            asked.append(purge_step)  # that step and all after it
+            told.purged.append(purge_step)  # that step and all after it
 
-        def add_scalar(self, *_):
+        def add_scalar(self, *point):
+            told.points.append(point)
+
+        def close(self):
             pass
 
     monkeypatch.setattr(tensorboardX, "SummaryWriter", Writer)
+    return told
+
+
+def test_a_resumed_run_takes_back_what_came_after_its_last_line(tmp_path, board):
     for history in ([], [{"epoch": 2, "loss": 2.0}, {"epoch": 4, "loss": 1.0}]):
         Records(tmp_path, history).append({"epoch": 6, "loss": 0.5})
-    assert asked == [0, 5]
+    assert board.purged == [0, 5]
 
 
 def test_an_epoch_is_shuffled_by_a_stream_of_its_own():
@@ -467,24 +483,11 @@ def test_an_epoch_is_shuffled_by_a_stream_of_its_own():
     np.testing.assert_array_equal(shuffled(seed, step, 10, 5).ravel(), want)
 
 
-def test_what_a_run_scores_in_the_end_is_at_its_last_epoch(tmp_path, monkeypatch):
-    points = []
-
-    class Writer:
-        def __init__(self, *_, **__):
-            pass
-
-        def add_scalar(self, *point):
-            points.append(point)
-
-        def close(self):
-            pass
-
-    monkeypatch.setattr(tensorboardX, "SummaryWriter", Writer)
+def test_what_a_run_scores_in_the_end_is_at_its_last_epoch(tmp_path, board):
     history = [{"epoch": 2, "loss": 2.0, "valid/ndcg@10": 0.5}]
     results = {"test": {"ndcg@10": 0.4}, "epochs": 6, "best_epoch": 2}
     Records(tmp_path, history).finish(results)
-    assert points == [("test/ndcg_at_10", 0.4, 6)]
+    assert board.points == [("test/ndcg_at_10", 0.4, 6)]
 
 
 @pytest.mark.parametrize("corrected", [False, True])
@@ -500,22 +503,11 @@ def test_log_q_reaches_the_loss_where_it_is_asked_for_alone(corrected):
 
 @pytest.mark.parametrize("loss", ["softmax", "bsl_grouped"])
 def test_decay_on_the_whole_catalogue_is_of_the_rows_that_count(loss):
-    values = []
-    for decay in (0.0, 0.5):
-        config = tiny_config(
-            loss__name=loss,
-            training__negatives="all",
-            training__weight_decay_mode="batch",
-            training__weight_decay=decay,
-        )
-        parts = training.build(config, tiny_dataset())
-        params, key = parts.init().params, jax.random.key(1)
-        count = len(parts.data.users)
-        rows = jnp.minimum(jnp.arange(count - 3, count + 125), count)
-        batch = draw_batch(key, parts.data, rows, parts.sampling)
-        values.append(parts.objective(params, {}, parts.data, batch, key))
+    count = len(tiny_dataset().train)
+    rows = jnp.minimum(jnp.arange(count - 3, count + 125), count)
+    penalty, params, batch = _penalty(rows, loss__name=loss, training__negatives="all")
     tables = params["model"]["params"]
     users, items = batch.users[:3], batch.items[:3]
     squared = jnp.square(tables["users"][users]) + jnp.square(tables["items"][items])
-    penalty = 0.5 * 0.5 * squared.sum(axis=1).mean()
-    np.testing.assert_allclose(values[1] - values[0], penalty, rtol=1e-4)
+    want = 0.5 * 0.5 * squared.sum(axis=1).mean()
+    np.testing.assert_allclose(penalty, want, rtol=1e-4)
