@@ -211,6 +211,16 @@ def spread(x: jax.Array, like: jax.Array) -> jax.Array:
     return x.astype(like.dtype) + jnp.zeros_like(jax.lax.stop_gradient(like))
 
 
+def is_cut(x: jax.Array) -> bool:
+    """Whether its type says that an axis lies on several devices of a mesh.
+
+    Example:
+      >>> is_cut(jnp.array([7, 3]))
+      False
+    """
+    return any(axis is not None for axis in jax.typeof(x).sharding.spec)
+
+
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Whether an array of ``shape`` broadcasts to ``target``, which stays as it is.
 

@@ -31,6 +31,31 @@ class Form(NamedTuple):
     uniform: bool
 
 
+def light(row: Rows, form: Form) -> Rows:
+    """The rows in the form that solvers hold, if uniform in one array, not two.
+
+    Distances are infinite where entries are deleted, and ``probs`` is what the others
+    have, [..., 1].
+    """
+    if not form.uniform:
+        return row
+    share = jnp.max(row.probs, axis=-1, keepdims=True)
+    # A row with nothing to use: whatever it solves, its logarithms are finite.
+    share = jnp.where(share > 0, share, 1)
+    distance = jnp.where(row.probs > 0, row.distance, jnp.inf)
+    return row._replace(distance=distance, probs=share)
+
+
+def full(row: Rows, form: Form) -> Rows:
+    """The rows of which `light` made these."""
+    if not form.uniform:
+        return row
+    used = row.distance < jnp.inf
+    return row._replace(
+        distance=jnp.where(used, row.distance, 0), probs=jnp.where(used, row.probs, 0)
+    )
+
+
 class Edge(NamedTuple):
     """A statement of what happens at the threshold, where rounding cannot tell.
 
@@ -80,6 +105,11 @@ def tilt_at(
     x = row.distance * (1 / tau)[..., None]
     stated = None if edge is None else edge.stated(row.distance, row.kappa)
     return tilt(x, row.probs, row.kappa, mild, stated, whole)
+
+
+def any_of(rows: Array) -> Array:
+    """Whether any row is marked: a count, as a GPU's kernel has no "or" over its rows."""
+    return jnp.sum(rows, dtype=jnp.int32) > 0
 
 
 def reach(share: Array, kappa: Array) -> Array:

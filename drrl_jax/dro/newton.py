@@ -10,23 +10,20 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from drrl_jax.dro.equation import (
     Form,
     Rows,
+    any_of,
     bounds,
     budget_tolerance,
+    full,
     target_logit,
     tilt_at,
 )
 from drrl_jax.dro.tilt import whole_budget
-
-# Passes between two looks at whether all rows are done. A row that is stays as it is; on a
-# GPU a look is a wait for the processor, as long as several passes over short rows.
-_AT_ONCE = 3
 
 # The divergence and its slope as a function of the temperature.
 Budget = Callable[[Array], tuple[Array, Array]]
@@ -50,13 +47,15 @@ def solve(
     form: Form,
     *,
     fast: bool = False,
+    at_once: int = 1,
 ) -> tuple[Array, Array, Array]:
-    """Solves the active rows; returns temperatures, which failed, and steps.
+    """Solves the active `light` rows; returns temperatures, which failed, and steps.
 
     Above order 2 the slope of the budget is not continuous, and a row whose Newton
     step leaves the bracket is given up for the staircase solver. ``fast`` is for whole
     powers, by sums that lose their digits in mild rows (`tilt.whole_budget`): a row
-    whose temperature exceeds its range is given up.
+    whose temperature exceeds its range is given up. ``at_once`` is how many passes at
+    most lie between two looks at whether all rows are done: a row that is stays as it is.
     """
     eps = jnp.finfo(guess.dtype).eps
     low, high = (math.log(bound) for bound in bounds(guess.dtype))
@@ -110,9 +109,7 @@ def solve(
         jnp.zeros_like(guess, jnp.int32),
         jnp.zeros((), jnp.int32),
     )
-    at_once = 1
-    if jax.default_backend() != "cpu":
-        at_once = max(n for n in range(1, _AT_ONCE + 1) if max_steps % n == 0)
+    at_once = max(n for n in range(1, at_once + 1) if max_steps % n == 0)
 
     def passes(state: _State) -> _State:
         for _ in range(at_once):
@@ -122,14 +119,14 @@ def solve(
     if fast and at_once > 1:  # all rows take some
         state = passes(state)
     state = lax.while_loop(
-        lambda s: jnp.any(~s.done) & (s.passes < max_steps), passes, state
+        lambda s: any_of(~s.done) & (s.passes < max_steps), passes, state
     )
     return jnp.exp(state.log_tau), state.failed, state.steps
 
 
 def _careful(row: Rows, form: Form) -> Budget:
     def budget(tau: Array) -> tuple[Array, Array]:
-        at = tilt_at(row, tau, whole=form.whole)
+        at = tilt_at(full(row, form), tau, whole=form.whole)
         return at.divergence, at.slope
 
     return budget
@@ -137,14 +134,10 @@ def _careful(row: Rows, form: Form) -> Budget:
 
 def _fast(row: Rows, form: Form) -> Budget:
     assert form.whole is not None
-    whole, distance, share = form.whole, row.distance, row.probs
-    if form.uniform:
-        distance = jnp.where(row.probs > 0, distance, jnp.inf)
-        share = jnp.max(row.probs, axis=-1, keepdims=True)
-        # A row with nothing to use: whatever it solves, its logarithms are finite.
-        share = jnp.where(share > 0, share, 1)
+    whole = form.whole
 
     def budget(tau: Array) -> tuple[Array, Array]:
-        return whole_budget(distance * (1 / tau)[..., None], share, row.kappa, whole)
+        x = row.distance * (1 / tau)[..., None]
+        return whole_budget(x, row.probs, row.kappa, whole)
 
     return budget

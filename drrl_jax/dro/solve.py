@@ -7,18 +7,23 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from drrl_jax.dro import newton, staircase
+from drrl_jax.dro import kernel, newton, staircase
 from drrl_jax.dro.equation import (
     Edge,
     Form,
     Root,
     Rows,
     first_guess,
+    full,
+    light,
     point_of,
     tilt_at,
 )
 
 MAX_STEPS = 60
+# Passes between two looks at whether all rows are done: on a GPU a look is a wait for the
+# processor, as long as several passes over short rows.
+_AT_ONCE = 3
 # Scores that a CPU's cache holds along with a pass's intermediate arrays.
 _CACHE = 2**20
 # Scores of a row that its starting point is solved on, and steps there.
@@ -49,7 +54,15 @@ def starting_point(row: Rows, active: Array, form: Form) -> Array:
     sample = row._replace(distance=distance, probs=probs, largest=largest)
     solvable = active & (row.radius < 0.9 * largest)
     guess = first_guess(sample)
-    guess, _, _ = newton.solve(sample, guess, solvable, _SAMPLE_STEPS, form, fast=True)
+    guess, _, _ = newton.solve(
+        light(sample, form),
+        guess,
+        solvable,
+        _SAMPLE_STEPS,
+        form,
+        fast=True,
+        at_once=_at_once(),
+    )
     # A row whose sample says nothing: too few of its scores, or the best only.
     left = active & ~solvable
     return lax.cond(
@@ -57,17 +70,31 @@ def starting_point(row: Rows, active: Array, form: Form) -> Array:
     )
 
 
-def solve(row: Rows, guess: Array, active: Array, form: Form) -> Root:
-    """`solve_rows`, on a CPU a block of rows at a time.
+def _at_once() -> int:
+    return 1 if jax.default_backend() == "cpu" else _AT_ONCE
 
-    A block stays in cache from pass to pass, and stops when its own rows are done:
-    several times faster on rows of thousands of scores.
+
+def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
+    """`solve_rows` from ``start`` where that is positive, else from a guess.
+
+    On a CPU a block of rows at a time, which stays in cache from pass to pass and stops
+    when its own rows are done: several times faster on rows of thousands of scores. On
+    a GPU all passes in one kernel, for the same reasons (`kernel.solve`).
     """
+    if kernel.suits(row):
+
+        def whole(row: Rows, start: Array | None, active: Array) -> Root:
+            guess = _started(start, first_guess(full(row, form)))
+            return solve_rows(row, guess, active, form)
+
+        return kernel.solve(whole, light(row, form), start, active, form)
+    guess = _started(start, starting_point(row, active, form))
+    row = light(row, form)
     shape = row.distance.shape
     total = math.prod(shape[:-1])
     block = _block(total, shape[-1]) if jax.default_backend() == "cpu" else total
     if block == total:
-        return solve_rows(row, guess, active, form)
+        return solve_rows(row, guess, active, form, _at_once())
 
     def split(x: Array) -> Array:
         return x.reshape(total // block, block, *x.shape[len(shape) - 1 :])
@@ -75,6 +102,10 @@ def solve(row: Rows, guess: Array, active: Array, form: Form) -> Root:
     blocks = jax.tree.map(split, (row, guess, active))
     root = lax.map(lambda x: solve_rows(x[0], x[1], x[2], form), blocks)
     return jax.tree.map(lambda x: x.reshape(shape[:-1]), root)
+
+
+def _started(start: Array | None, guess: Array) -> Array:
+    return guess if start is None else jnp.where(start > 0, start, guess)
 
 
 def _block(total: int, width: int) -> int:
@@ -87,29 +118,34 @@ def _block(total: int, width: int) -> int:
     return block if block * width >= _CACHE // 16 else total
 
 
-def solve_rows(row: Rows, guess: Array, active: Array, form: Form) -> Root:
-    """Newton on every active row, then the staircase where it failed."""
+def solve_rows(
+    row: Rows, guess: Array, active: Array, form: Form, at_once: int = 1
+) -> Root:
+    """Newton on every active one of `light` rows, then the staircase where it failed."""
     if form.whole is not None:
         # Two loops and no branch in one, both sides of which vmap would run. Up to
         # order 2 Newton does not fail.
         tau, failed, steps = newton.solve(
-            row, guess, active, MAX_STEPS, form, fast=True
+            row, guess, active, MAX_STEPS, form, fast=True, at_once=at_once
         )
-        tau, _, more = newton.solve(row, tau, failed, MAX_STEPS, form)
+        tau, _, more = newton.solve(row, tau, failed, MAX_STEPS, form, at_once=at_once)
         return Root(tau, None, steps + more)
-    tau, failed, steps = newton.solve(row, guess, active, MAX_STEPS, form)
-    root = staircase.solve(row, tau, failed, MAX_STEPS)
+    tau, failed, steps = newton.solve(
+        row, guess, active, MAX_STEPS, form, at_once=at_once
+    )
+    root = staircase.solve(full(row, form), tau, failed, MAX_STEPS)
     return root._replace(steps=steps + root.steps)
 
 
-def budget_root(row: Rows, guess: Array, active: Array, form: Form) -> Root:
+def budget_root(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
     """`solve`, differentiable by the implicit function theorem.
 
     What the budget determines is the temperature, or, where the threshold is at a
     score, the share of that score, and the temperature is the score's. Rows that are
     not active have no derivative.
     """
-    root = solve(jax.tree.map(lax.stop_gradient, row), guess, active, form)
+    held, start, active = jax.tree.map(lax.stop_gradient, (row, start, active))
+    root = solve(held, start, active, form)
     root = jax.tree.map(lax.stop_gradient, root)
 
     def implicit(

@@ -18,7 +18,7 @@ from drrl_jax.dro.candidates import (
 )
 from drrl_jax.dro.equation import Form, Rows, bounds, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
-from drrl_jax.dro.solve import budget_root, starting_point
+from drrl_jax.dro.solve import budget_root
 from drrl_jax.dro.temperature import dual_value
 from drrl_jax.dro.tilt import entropy_curvature
 
@@ -157,12 +157,10 @@ def _worst_case(
     full = lax.stop_gradient(eta >= largest * (1 - 4 * eps))
     active = lax.stop_gradient(eta > eps**2) & ~full
     form = Form(whole, probs is None)
-    guess = starting_point(jax.tree.map(lax.stop_gradient, equation), active, form)
     if start is not None:
         usable = jnp.isfinite(start) & (start > 0)
-        given = jnp.clip(jnp.where(usable, start, 1) / scale, low, high)
-        guess = lax.stop_gradient(jnp.where(usable, given, guess))
-    root = budget_root(equation, guess, active, form)
+        start = jnp.where(usable, jnp.clip(start / scale, low, high), 0)
+    root = budget_root(equation, start, active, form)
     tau = jnp.where(active, root.tau, high)
 
     at = tilt_at(equation, tau, root.edge, whole)

@@ -16,8 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from drrl_jax._names import check_choice
-from drrl_jax._numbers import check_count, check_real, is_number
-from drrl_jax.losses.groups import is_cut
+from drrl_jax._numbers import check_count, check_real, is_cut, is_number
 from drrl_jax.losses.rows import as_float
 from drrl_jax.products import entries_in_flight, product, weights_for, wide_type
 from drrl_jax.scores import all_but, catalogue_scores

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+from drrl_jax._numbers import is_cut
 from drrl_jax.rows import take_rows
 
 
@@ -46,17 +47,6 @@ def sort_groups(names: jax.Array) -> Groups:
     index = jnp.arange(names.size)
     first = jax.lax.cummax(jnp.where(new, index, 0))
     return Groups(order, jnp.cumsum(new), index - first)
-
-
-def is_cut(x: jax.Array) -> bool:
-    """Whether its type says that an axis lies on several devices of a mesh.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> is_cut(jnp.array([7, 3]))
-      False
-    """
-    return any(axis is not None for axis in jax.typeof(x).sharding.spec)
 
 
 def flat(x: jax.Array) -> jax.Array:
