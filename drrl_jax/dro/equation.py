@@ -47,7 +47,7 @@ def light(row: Rows, form: Form) -> Rows:
 
 
 def full(row: Rows, form: Form) -> Rows:
-    """The rows of which `light` made these."""
+    """The rows of which `light` made these, or these if it did not."""
     if not form.uniform:
         return row
     used = row.distance < jnp.inf

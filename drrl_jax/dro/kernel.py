@@ -16,6 +16,8 @@ from jax import Array, lax
 from drrl_jax._numbers import is_cut
 from drrl_jax.dro.equation import Edge, Form, Root, Rows
 
+# Where it runs, as JAX names it.
+PLATFORM = "cuda"
 # The longest row that the registers of one program hold.
 MAX_WIDTH = 2**16
 # Entries of several short rows in a program, and entries a thread: few threads have
@@ -51,11 +53,9 @@ def _triton_runs() -> bool:
         from jax.experimental.pallas import triton  # noqa: F401
     except ImportError:
         return False
-    capability = getattr(jax.local_devices()[0], "compute_capability", None)
-    try:
-        return float(capability or 0) >= 8
-    except ValueError:  # AMD names an architecture
-        return False
+    # A number of NVIDIA's, such as 9.0; AMD names an architecture.
+    capability = getattr(jax.local_devices()[0], "compute_capability", "")
+    return capability[:1].isdigit() and float(capability) >= 8
 
 
 def solve(

@@ -49,12 +49,12 @@ def solve(
     fast: bool = False,
     at_once: int = 1,
 ) -> tuple[Array, Array, Array]:
-    """Solves the active `light` rows; returns temperatures, which failed, and steps.
+    """Solves the active rows; returns temperatures, which failed, and steps.
 
     Above order 2 the slope of the budget is not continuous, and a row whose Newton
     step leaves the bracket is given up for the staircase solver. ``fast`` is for whole
-    powers, by sums that lose their digits in mild rows (`tilt.whole_budget`): a row
-    whose temperature exceeds its range is given up. ``at_once`` is how many passes at
+    powers, by sums that lose their digits in mild rows (`tilt.whole_budget`), of rows
+    that are `light`: one whose temperature exceeds its range is given up. ``at_once`` is how many passes at
     most lie between two looks at whether all rows are done: a row that is stays as it is.
     """
     eps = jnp.finfo(guess.dtype).eps

@@ -75,21 +75,35 @@ def _at_once() -> int:
 
 
 def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
-    """`solve_rows` from ``start`` where that is positive, else from a guess.
+    """`solve_rows` from ``start`` where that is positive, else from a guess."""
 
-    On a CPU a block of rows at a time, which stays in cache from pass to pass and stops
-    when its own rows are done: several times faster on rows of thousands of scores. On
-    a GPU all passes in one kernel, for the same reasons (`kernel.solve`).
+    def passes(row: Rows, start: Array | None, active: Array) -> Root:
+        return _in_passes(row, start, active, form)
+
+    if not kernel.suits(row):
+        return passes(row, start, active)
+
+    def program(row: Rows, start: Array | None, active: Array) -> Root:
+        guess = _started(start, first_guess(full(row, form)))
+        return solve_rows(row, guess, active, form)
+
+    def in_kernel(row: Rows, start: Array | None, active: Array) -> Root:
+        return kernel.solve(program, light(row, form), start, active, form)
+
+    # A machine with a GPU may yet run this on its processor.
+    platforms = {kernel.PLATFORM: in_kernel}
+    return lax.platform_dependent(row, start, active, default=passes, **platforms)
+
+
+def _in_passes(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
+    """`solve` by loops of passes over all rows, on a CPU over a block of them.
+
+    A block stays in cache from pass to pass, and stops when its own rows are done:
+    several times faster on rows of thousands of scores.
     """
-    if kernel.suits(row):
-
-        def whole(row: Rows, start: Array | None, active: Array) -> Root:
-            guess = _started(start, first_guess(full(row, form)))
-            return solve_rows(row, guess, active, form)
-
-        return kernel.solve(whole, light(row, form), start, active, form)
     guess = _started(start, starting_point(row, active, form))
-    row = light(row, form)
+    if form.whole is not None:  # elsewhere it would save little, and XLA fold constants
+        row = light(row, form)
     shape = row.distance.shape
     total = math.prod(shape[:-1])
     block = _block(total, shape[-1]) if jax.default_backend() == "cpu" else total
@@ -121,7 +135,10 @@ def _block(total: int, width: int) -> int:
 def solve_rows(
     row: Rows, guess: Array, active: Array, form: Form, at_once: int = 1
 ) -> Root:
-    """Newton on every active one of `light` rows, then the staircase where it failed."""
+    """Newton on every active row, then the staircase where it failed.
+
+    Rows of whole powers are `light`, others may be.
+    """
     if form.whole is not None:
         # Two loops and no branch in one, both sides of which vmap would run. Up to
         # order 2 Newton does not fail.

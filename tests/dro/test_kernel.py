@@ -23,6 +23,8 @@ def in_kernel(monkeypatch):
         solve = functools.partial(kernel.solve, interpret=interpret)
         monkeypatch.setattr(kernel, "suits", lambda row: True)
         monkeypatch.setattr(kernel, "solve", solve)
+        if interpret:
+            monkeypatch.setattr(kernel, "PLATFORM", "cpu")
         jax.clear_caches()
 
     yield switch
@@ -121,9 +123,11 @@ def test_mapped_rows_orders_and_radii(in_kernel):
     agree(in_kernel, mapped, values)
 
 
-def test_the_processor_has_no_use_for_it():
+def test_the_processor_has_no_use_for_it(in_kernel):
     row = dro.equation.Rows(*[jnp.ones((2, 3))] * 2, *[jnp.ones(2)] * 3)
     assert not kernel.suits(row)
+    in_kernel(interpret=False)  # as beside a GPU
+    assert dro.worst_case_mean(jnp.ones((2, 3)), gamma=1.5, radius=0.4)[0] == 1
 
 
 @pytest.fixture
