@@ -20,19 +20,16 @@ PLACES = {
     "Electronic\nMF": (
         "electronic_accuracy", "electronic_gpu", "electronic_bsl", "electronic_fixed",
     ),
-    "Electronic\nLightGCN": (
-        "electronic_lightgcn", "electronic_lightgcn_losses", "electronic_lightgcn_bsl",
-    ),
+    "Electronic\nLightGCN": ("electronic_lightgcn", "electronic_lightgcn_5_seeds"),
     "Beauty\nMF": ("beauty_5_seeds", "beauty_bsl", "beauty_fixed"),
     "Beauty\nLightGCN": (
         "beauty_lightgcn", "beauty_lightgcn_losses", "beauty_lightgcn_bsl",
     ),
     "Pinterest\nMF": (
-        "pinterest", "pinterest_losses_3_seeds", "pinterest_bsl", "pinterest_fixed",
+        "pinterest", "pinterest_losses_5_seeds", "pinterest_learned_5_seeds",
+        "pinterest_fixed",
     ),
-    "Pinterest\nLightGCN": (
-        "pinterest_lightgcn", "pinterest_lightgcn_2_seeds", "pinterest_lightgcn_losses",
-    ),
+    "Pinterest\nLightGCN": ("pinterest_lightgcn_5_seeds",),
     "MovieLens-1M\nMF": (
         "movielens_1m_at_k", "movielens_1m_losses_5_seeds", "movielens_1m_bsl",
         "movielens_1m",
