@@ -98,3 +98,41 @@ def reference_path(name: str = "losses.npz") -> pathlib.Path:
     if not path.exists():
         pytest.skip(f"needs the golden values {name!r} (looked in {path})")
     return path
+
+
+@pytest.fixture
+def in_kernel(monkeypatch):
+    """Has rows that are traced from here on done in the kernel, interpreted."""
+    from drrl_jax import kernel
+
+    def switch(interpret=True):
+        map_rows = functools.partial(kernel.map_rows, interpret=interpret)
+        monkeypatch.setattr(kernel, "suits", lambda *_: True)
+        monkeypatch.setattr(kernel, "map_rows", map_rows)
+        if interpret:
+            monkeypatch.setattr(kernel, "PLATFORM", "cpu")
+        jax.clear_caches()
+
+    yield switch
+    monkeypatch.undo()
+    jax.clear_caches()
+
+
+@pytest.fixture
+def triton(in_kernel, monkeypatch):
+    """What a function of arrays is compiled to, as far as that goes without a GPU."""
+    pytest.importorskip("jax.experimental.pallas.triton")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    in_kernel(interpret=False)
+
+    def lower(function, *args):
+        device = contextlib.nullcontext()
+        if jax.__version_info__ >= (0, 11):  # asks which GPU it is
+            named = jax.sharding.AbstractDevice("NVIDIA H100", 132, platform="gpu")
+            mesh = jax.sharding.AbstractMesh((), (), abstract_device=named)
+            device = jax.sharding.use_abstract_mesh(mesh)
+        with device:
+            lowered = jax.jit(function).trace(*args).lower(lowering_platforms=("cuda",))
+        return lowered.as_text()
+
+    return lower

@@ -107,11 +107,6 @@ def tilt_at(
     return tilt(x, row.probs, row.kappa, mild, stated, whole)
 
 
-def any_of(rows: Array) -> Array:
-    """Whether any row is marked: a count, as a GPU's kernel has no "or" over its rows."""
-    return jnp.sum(rows, dtype=jnp.int32) > 0
-
-
 def reach(share: Array, kappa: Array) -> Array:
     """The r of a power ``r ** (k - 1)``: its ``gamma - 1``-th power, 0 at infinity."""
     info = jnp.finfo(kappa.dtype)

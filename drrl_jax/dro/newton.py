@@ -16,7 +16,6 @@ from jax import Array, lax
 from drrl_jax.dro.equation import (
     Form,
     Rows,
-    any_of,
     bounds,
     budget_tolerance,
     full,
@@ -24,6 +23,7 @@ from drrl_jax.dro.equation import (
     tilt_at,
 )
 from drrl_jax.dro.tilt import whole_budget
+from drrl_jax.kernel import any_of
 
 # The divergence and its slope as a function of the temperature.
 Budget = Callable[[Array], tuple[Array, Array]]
@@ -54,8 +54,9 @@ def solve(
     Above order 2 the slope of the budget is not continuous, and a row whose Newton
     step leaves the bracket is given up for the staircase solver. ``fast`` is for whole
     powers, by sums that lose their digits in mild rows (`tilt.whole_budget`), of rows
-    that are `light`: one whose temperature exceeds its range is given up. ``at_once`` is how many passes at
-    most lie between two looks at whether all rows are done: a row that is stays as it is.
+    that are `light`: one whose temperature exceeds its range is given up. ``at_once`` is
+    how many passes at most lie between two looks at whether all rows are done: a row that
+    is stays as it is.
     """
     eps = jnp.finfo(guess.dtype).eps
     low, high = (math.log(bound) for bound in bounds(guess.dtype))

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from drrl_jax.dro import kernel, newton, staircase
+from drrl_jax import kernel
+from drrl_jax.dro import newton, staircase
 from drrl_jax.dro.equation import (
     Edge,
     Form,
@@ -80,19 +81,53 @@ def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
     def passes(row: Rows, start: Array | None, active: Array) -> Root:
         return _in_passes(row, start, active, form)
 
-    if not kernel.suits(row):
-        return passes(row, start, active)
-
-    def program(row: Rows, start: Array | None, active: Array) -> Root:
-        guess = _started(start, first_guess(full(row, form)))
-        return solve_rows(row, guess, active, form)
-
     def in_kernel(row: Rows, start: Array | None, active: Array) -> Root:
-        return kernel.solve(program, light(row, form), start, active, form)
+        return _in_kernel(light(row, form), start, active, form)
 
+    if kernel.within():
+        return _at_hand(light(row, form), start, active, form)
+    # Of other orders the steps want every bit of a quotient, which a kernel's lack.
+    if form.whole is None or not kernel.suits(row.distance):
+        return passes(row, start, active)
     # A machine with a GPU may yet run this on its processor.
     platforms = {kernel.PLATFORM: in_kernel}
     return lax.platform_dependent(row, start, active, default=passes, **platforms)
+
+
+def _at_hand(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
+    """`solve` of `light` rows where a pass costs next to nothing."""
+    guess = _started(start, first_guess(full(row, form)))
+    return solve_rows(row, guess, active, form)
+
+
+def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
+    """`solve` of `light` rows, all that is done with a row in one kernel."""
+    shape, width = row.kappa.shape, row.distance.shape[-1]
+    wide = [row.distance] if form.uniform else [row.distance, row.probs]
+    # Inactive rows have no radius, and arrays of flags no place in a kernel.
+    thin = [row.kappa, jnp.where(active, row.radius, 0), row.largest]
+    thin += [] if start is None else [start]
+
+    def program(inside: Array, distance: Array, *given: Array) -> Root:
+        del inside  # entries that are none are deleted ones
+        if form.uniform:
+            used = jnp.sum(distance < math.inf, -1, dtype=jnp.int32, keepdims=True)
+            given = (1 / jnp.maximum(used, 1).astype(distance.dtype), *given)
+        probs, kappa, radius, largest, *start = given
+        some = radius > 0
+        here = Rows(distance, probs, kappa, jnp.where(some, radius, 1), largest)
+        return _at_hand(here, start[0] if start else None, some, form)
+
+    like = Root(row.kappa, None, jnp.zeros_like(row.kappa, jnp.int32))
+    found = kernel.map_rows(
+        program,
+        [x.reshape(-1, width) for x in wide],
+        [x.reshape(-1) for x in thin],
+        jax.tree.map(lambda x: x.reshape(-1), like),
+        fill=[math.inf] if form.uniform else [0],
+        name="worst_case",
+    )
+    return jax.tree.map(lambda x: x.reshape(shape), found)
 
 
 def _in_passes(row: Rows, start: Array | None, active: Array, form: Form) -> Root:

@@ -18,7 +18,6 @@ from drrl_jax.dro.equation import (
     Edge,
     Root,
     Rows,
-    any_of,
     budget_tolerance,
     point_of,
     reach,
@@ -152,7 +151,7 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
         passes=jnp.zeros((), jnp.int32),
     )
     state = lax.while_loop(
-        lambda s: any_of(~s.done) & (s.passes < max_steps), body, state
+        lambda s: jnp.any(~s.done) & (s.passes < max_steps), body, state
     )
     left = reach(state.share, row.kappa)
     moved = point_of(state.below, state.share, row.kappa)

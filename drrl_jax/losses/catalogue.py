@@ -8,6 +8,7 @@ twice: three matrix products a step, as many as a dense loss takes.
 """
 
 import functools
+import inspect
 from typing import Any
 
 import jax
@@ -15,11 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from drrl_jax import kernel
 from drrl_jax._names import check_choice
 from drrl_jax._numbers import check_count, check_real, is_cut, is_number
+from drrl_jax.dro.order import whole_power
 from drrl_jax.losses.rows import as_float
 from drrl_jax.products import entries_in_flight, product, weights_for, wide_type
 from drrl_jax.scores import all_but, catalogue_scores
+
+# The longest row that the registers of a kernel's program hold with its derivative.
+MAX_WIDTH = 2**14
 
 
 def catalogue(
@@ -209,35 +215,96 @@ def _rows_in_flight(batch: int, num_items: int) -> int:
     return -(-equal // 8) * 8
 
 
-def _block_value(loss, static, rows, product, weights, exclude):
-    """The weighted sum of one block's rows, from its score matrix."""
+def _row_values(loss, static, rows, product, weights, where):
+    """The weighted loss of each of one block's rows, from its score matrix."""
     from drrl_jax.losses import LOSSES  # the table holds modules that load after this
 
     pos_scores, traced = rows
     values = LOSSES[loss](
         pos_scores.astype(weights.dtype),  # as the product is: no implicit promotion
         product,
-        where=all_but(exclude, product.shape[1]),
+        where=where,
         reduce_fn=None,
         **dict(static),
         **traced,
     )
-    return jnp.sum(weights * values.astype(weights.dtype))
+    return weights * values.astype(weights.dtype)
+
+
+def _values_and_slopes(loss, static, rows, product, weights, where):
+    """The same, and the derivatives of their sum in the rows' numbers and scores."""
+
+    def values(rows, product):
+        return _row_values(loss, static, rows, product, weights, where)
+
+    found, back = jax.vjp(values, rows, product)
+    return found, *back(jnp.ones_like(found))
+
+
+def _slopes(loss, static, rows, product, weights, where):
+    """`_values_and_slopes`, on a GPU in one kernel, as far as its registers go."""
+    passes = functools.partial(_values_and_slopes, loss, static)
+    if not _by_products(loss, static, rows) or not kernel.suits(product, MAX_WIDTH):
+        return passes(rows, product, weights, where)
+    # A machine with a GPU may yet run this on its processor.
+    within = {kernel.PLATFORM: functools.partial(_in_kernel, loss, static)}
+    return jax.lax.platform_dependent(
+        rows, product, weights, where, default=passes, **within
+    )
+
+
+def _by_products(loss, static, rows):
+    """Whether the loss solves nothing, or at an order that a kernel does (`dro.solve`)."""
+    from drrl_jax.losses import LOSSES
+
+    if loss != "drrl":
+        return True
+    default = inspect.signature(LOSSES[loss]).parameters["gamma"].default
+    gamma = {**dict(static), **rows[1]}.get("gamma", default)
+    return whole_power(gamma) is not None
+
+
+def _in_kernel(loss, static, rows, product, weights, where):
+    """`_values_and_slopes` of rows each of which is read once and written once."""
+    thin, tree = jax.tree.flatten((rows, weights))
+    narrow = [x.astype(weights.dtype) for x in thin]
+    rows = jax.tree.unflatten(tree, narrow)[0]
+
+    def program(inside, scores, used, *thin):
+        rows, weights = jax.tree.unflatten(tree, thin)
+        return _values_and_slopes(
+            loss, static, rows, scores, weights, inside & (used > 0)
+        )
+
+    values, by_rows, by_scores = kernel.map_rows(
+        program,
+        [product, where.astype(jnp.int8)],
+        narrow,
+        (weights, rows, product),
+        per_thread=32,  # fewer to wait for in its many sums
+        name=loss,
+    )
+    types = jax.tree.unflatten(tree, thin)[0]
+    return (
+        values,
+        jax.tree.map(lambda x, t: x.astype(t.dtype), by_rows, types),
+        by_scores,
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _summed(loss, static, rows, items, constants):
     def step(total, block):
         (pos_scores, users, traced), (weights, exclude) = block
-        value = _block_value(
+        values = _row_values(
             loss,
             static,
             (pos_scores, traced),
             catalogue_scores(users, items),
             weights,
-            exclude,
+            all_but(exclude, len(items)),
         )
-        return total + value, None
+        return total + jnp.sum(values), None
 
     zero = jnp.zeros_like(constants[0][0, 0])  # varies as the rows do
     return jax.lax.scan(step, zero, (rows, constants))[0]
@@ -249,14 +316,20 @@ def _summed_forward(loss, static, rows, items, constants):
     def step(carry, block):
         total, by_items = carry
         (pos_scores, users, traced), (weights, exclude) = block
-        value, (by_rows, by_scores) = jax.value_and_grad(
-            functools.partial(_block_value, loss, static), argnums=(0, 1)
-        )((pos_scores, traced), catalogue_scores(users, items), weights, exclude)
+        values, by_rows, by_scores = _slopes(
+            loss,
+            static,
+            (pos_scores, traced),
+            catalogue_scores(users, items),
+            weights,
+            all_but(exclude, len(items)),
+        )
         by_scores = weights_for(by_scores, items)
         by_users = product(by_scores, items)
         by_items += product(by_scores.T, users)
         by_pos, by_traced = by_rows
-        return (total + value, by_items), (by_pos, by_users, by_traced)
+        total += jnp.sum(values)
+        return (total, by_items), (by_pos, by_users, by_traced)
 
     start = (jnp.zeros_like(constants[0][0, 0]), jnp.zeros_like(items, wide))
     (total, by_items), by_rows = jax.lax.scan(step, start, (rows, constants))

@@ -22,6 +22,7 @@ from drrl_jax._numbers import (
     spread,
     wide,
 )
+from drrl_jax.kernel import any_of
 
 ReduceFn = Callable[..., jax.Array] | None
 
@@ -151,7 +152,7 @@ class Rows:
         where = self.valid
         if where is not None:
             values = jnp.where(where, values, 0)
-            where = where | ~jnp.any(where)
+            where = where | ~any_of(where)
         if reduce_fn is not None:
             if not values.size:  # an empty batch
                 values, where = jnp.zeros((1,), values.dtype), jnp.ones((1,), bool)
@@ -209,7 +210,7 @@ def prepare(
                 f"where must have the shape of neg_scores; got where {where.shape}, "
                 f"neg_scores {neg.shape}."
             )
-        valid = jnp.any(where, axis=-1)
+        valid = any_of(where, axis=-1)
         neg = jnp.where(where, neg, 0)
         pos = jnp.where(valid, pos, 0)
         where = where | ~valid[..., None]

@@ -1,6 +1,5 @@
 """The solvers within a GPU's kernel, interpreted: what they return outside one."""
 
-import contextlib
 import functools
 
 import jax
@@ -9,27 +8,9 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from drrl_jax import dro
-from drrl_jax.dro import kernel
+from drrl_jax import dro, kernel
 
-ORDERS = [2.0, 1.5, 1.25, 1.1, 1.0, 1.3, 3.0, jnp.inf]
-
-
-@pytest.fixture
-def in_kernel(monkeypatch):
-    """Solves what is traced from here on in the kernel."""
-
-    def switch(interpret=True):
-        solve = functools.partial(kernel.solve, interpret=interpret)
-        monkeypatch.setattr(kernel, "suits", lambda row: True)
-        monkeypatch.setattr(kernel, "solve", solve)
-        if interpret:
-            monkeypatch.setattr(kernel, "PLATFORM", "cpu")
-        jax.clear_caches()
-
-    yield switch
-    monkeypatch.undo()
-    jax.clear_caches()
+ORDERS = [2.0, 1.5, 1.1]
 
 
 def scores(shape, seed=0):
@@ -69,7 +50,7 @@ def test_a_row_has_the_same_solution(in_kernel, gamma, kind):
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 1), (1, 1025), (2, 2, 3), (5, 513)])
-@pytest.mark.parametrize("gamma", [1.5, 3.0])
+@pytest.mark.parametrize("gamma", [1.5, 2.0])
 def test_rows_of_any_shape(in_kernel, shape, gamma):
     def solved(values):
         return dro.worst_case_mean(values, gamma=gamma, radius=0.4)
@@ -77,7 +58,7 @@ def test_rows_of_any_shape(in_kernel, shape, gamma):
     agree(in_kernel, solved, scores(shape))
 
 
-@pytest.mark.parametrize("gamma", [1.5, 3.0])
+@pytest.mark.parametrize("gamma", [1.5, 2.0])
 def test_a_start_is_used_where_it_is_one(in_kernel, gamma):
     """Also far off the solution; the first row has the solution, the last none."""
     values = scores((4, 50))
@@ -92,7 +73,7 @@ def test_a_start_is_used_where_it_is_one(in_kernel, gamma):
     assert solved(values)[1][0] == 1
 
 
-@pytest.mark.parametrize("gamma", [1.5, 1.3, 3.0])
+@pytest.mark.parametrize("gamma", [1.5, 1.25])
 def test_derivatives_do_not_see_the_kernel(in_kernel, gamma):
     def value(values, radius):
         found = dro.worst_case(values, gamma=gamma, radius=radius)
@@ -124,33 +105,12 @@ def test_mapped_rows_orders_and_radii(in_kernel):
 
 
 def test_the_processor_has_no_use_for_it(in_kernel):
-    row = dro.equation.Rows(*[jnp.ones((2, 3))] * 2, *[jnp.ones(2)] * 3)
-    assert not kernel.suits(row)
+    assert not kernel.suits(jnp.ones((2, 3)))
     in_kernel(interpret=False)  # as beside a GPU
     assert dro.worst_case_mean(jnp.ones((2, 3)), gamma=1.5, radius=0.4)[0] == 1
 
 
-@pytest.fixture
-def triton(in_kernel, monkeypatch):
-    """What a function of arrays is compiled to, as far as that goes without a GPU."""
-    pytest.importorskip("jax.experimental.pallas.triton")
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    in_kernel(interpret=False)
-
-    def lower(function, *args):
-        device = contextlib.nullcontext()
-        if jax.__version_info__ >= (0, 11):  # asks which GPU it is
-            named = jax.sharding.AbstractDevice("NVIDIA H100", 132, platform="gpu")
-            mesh = jax.sharding.AbstractMesh((), (), abstract_device=named)
-            device = jax.sharding.use_abstract_mesh(mesh)
-        with device:
-            lowered = jax.jit(function).trace(*args).lower(lowering_platforms=("cuda",))
-        return lowered.as_text()
-
-    return lower
-
-
-@pytest.mark.parametrize("gamma", [2.0, 1.1, 3.0])
+@pytest.mark.parametrize("gamma", [2.0, 1.1])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_it_has_what_triton_has(triton, gamma, weighted):
     def value(values, probs):
@@ -159,6 +119,14 @@ def test_it_has_what_triton_has(triton, gamma, weighted):
 
     text = triton(jax.value_and_grad(value), scores((70, 50)), scores((70, 50), 1))
     assert text.count("gpu.triton") == 1
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.3, 3.0, jnp.inf, jnp.array(1.5)])
+def test_other_orders_are_solved_by_passes(triton, gamma):
+    def value(values):
+        return dro.worst_case_mean(values, gamma=gamma, radius=0.4)
+
+    assert "gpu.triton" not in triton(value, scores((4, 20)))
 
 
 def test_rows_of_a_mesh_stay_where_they_are(triton):

@@ -102,6 +102,61 @@ def test_equals_the_dense_loss_to_ten_digits_in_float64(name):
             np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("type_", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", losses.ROW_LOSSES)
+def test_in_a_kernel_it_is_the_same(in_kernel, name, type_):
+    expected = jax.tree.leaves(with_gradients(blocked, name, type_))
+    in_kernel()
+    found = jax.tree.leaves(with_gradients(blocked, name, type_))
+    for got, want in zip(found, expected):
+        assert got.dtype == want.dtype
+        got, want = got.astype(jnp.float32), want.astype(jnp.float32)
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", losses.ROW_LOSSES)
+def test_the_kernel_has_what_triton_has(triton, name):
+    users, items, weights, exclude, rows = problem()
+
+    def value(users, items, rows):
+        return blocked(name, users, items, weights, exclude, rows)
+
+    text = triton(jax.value_and_grad(value, (0, 1, 2)), users, items, rows)
+    assert text.count("gpu.triton") == 1
+
+
+def test_rows_with_nothing_left_in_a_kernel(in_kernel):
+    users, items, weights, exclude, _ = problem()
+    exclude = jnp.where(jnp.arange(BATCH)[:, None] == 2, jnp.arange(ITEMS), -1)
+
+    def found(name):
+        def value(users, items):
+            return losses.catalogue(
+                users[:, 0], users, items, loss=name, exclude=exclude, weights=weights,
+                **HYPER[name],
+            )  # fmt: skip
+
+        return jax.tree.leaves(jax.value_and_grad(value, (0, 1))(users, items))
+
+    expected = [found(name) for name in ("softmax", "drrl")]
+    in_kernel()
+    for want, name in zip(expected, ("softmax", "drrl")):
+        for x, y in zip(found(name), want):
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [3.0, jnp.linspace(1.0, 4.0, BATCH)])
+def test_other_orders_are_not_for_a_kernel(triton, gamma):
+    users, items, _, exclude, _ = problem()
+
+    def value(users, items):
+        return losses.catalogue(
+            users[:, 0], users, items, loss="drrl", gamma=gamma, exclude=exclude
+        )
+
+    assert "gpu.triton" not in triton(jax.grad(value), users, items)
+
+
 def test_row_losses_are_all_tried_here():
     assert set(HYPER) == set(losses.ROW_LOSSES) <= set(losses.LOSSES)
 
