@@ -46,7 +46,8 @@ class _State(NamedTuple):
 
 def power_of(point: Array, score: Array, kappa: Array) -> Array:
     """``(1 - score / point) ** (k - 1)``, 0 where the score is past the point."""
-    left = 1 - score / point
+    # Not 1 less a quotient, which on a GPU may be off 1 where both are equal.
+    left = (point - score) / point
     some = left > 0
     power = (1 - kappa) / jnp.maximum(kappa, jnp.finfo(kappa.dtype).eps)
     return jnp.where(some, jnp.exp(power * jnp.log(jnp.where(some, left, 1))), 0)

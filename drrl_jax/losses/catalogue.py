@@ -4,7 +4,8 @@ The scores ``[batch, items]`` are never held: blocks of rows go through the loss
 after the other, and each block's gradient is finished while its scores are still in
 cache. The loss being a weighted sum over rows whose weights are known beforehand, the
 gradient in the embeddings is a byproduct of the forward pass, so nothing is computed
-twice: three matrix products a step, as many as a dense loss takes.
+twice: three matrix products a step, as many as a dense loss takes. On an NVIDIA GPU
+what lies between them is one kernel (`drrl_jax.kernel`), for up to `MAX_WIDTH` items.
 """
 
 import functools
