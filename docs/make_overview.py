@@ -31,7 +31,8 @@ PLACES = {
     ),
     "Pinterest\nLightGCN": ("pinterest_lightgcn_5_seeds",),
     "MovieLens-1M\nMF": (
-        "movielens_1m_at_k", "movielens_1m_losses_5_seeds", "movielens_1m_bsl",
+        "movielens_1m_at_k", "movielens_1m_losses_5_seeds",
+        "movielens_1m_bsl_5_seeds",
         "movielens_1m",
     ),
     "MovieLens-1M\nLightGCN": (
