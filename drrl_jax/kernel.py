@@ -114,6 +114,14 @@ def map_rows(
 
     Returns:
       A tree like ``like``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> rows, sums = jnp.ones((3, 5)), jnp.zeros(3)
+      >>> def add(inside, x):
+      ...     return jnp.sum(jnp.where(inside, x, 0), axis=-1)
+      >>> map_rows(add, [rows], [], sums, interpret=True).tolist()
+      [5.0, 5.0, 5.0]
     """
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
