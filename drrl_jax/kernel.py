@@ -65,6 +65,28 @@ def _triton_runs() -> bool:
     return capability[:1].isdigit() and float(capability) >= 8
 
 
+def choose(
+    in_kernel: Callable[..., Any],
+    passes: Callable[..., Any],
+    rows: Array,
+    *operands: Any,
+    most: int = MAX_WIDTH,
+) -> Any:
+    """Of two functions of ``operands`` the first where ``rows`` suit a kernel.
+
+    Args:
+      in_kernel: calls `map_rows`.
+      passes: gives the same without.
+      rows: [..., n]
+      *operands: of both.
+      most: see `suits`.
+    """
+    if not suits(rows, most):
+        return passes(*operands)
+    # A machine with a GPU may yet run this on its processor.
+    return lax.platform_dependent(*operands, default=passes, **{PLATFORM: in_kernel})
+
+
 def within() -> bool:
     """Whether what is traced now is the inside of a kernel."""
     return _WITHIN.get()

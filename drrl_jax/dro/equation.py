@@ -30,14 +30,19 @@ class Form(NamedTuple):
     whole: int | None
     uniform: bool
 
+    @property
+    def lightens(self) -> bool:
+        """Whether `light` makes something of rows: elsewhere it would save little."""
+        return self.uniform and self.whole is not None
+
 
 def light(row: Rows, form: Form) -> Rows:
-    """The rows in the form that solvers hold, if uniform in one array, not two.
+    """Uniform rows of whole powers in one array, not two; others as they are.
 
     Distances are infinite where entries are deleted, and ``probs`` is what the others
     have, [..., 1].
     """
-    if not form.uniform:
+    if not form.lightens:
         return row
     share = jnp.max(row.probs, axis=-1, keepdims=True)
     # A row with nothing to use: whatever it solves, its logarithms are finite.
@@ -48,7 +53,7 @@ def light(row: Rows, form: Form) -> Rows:
 
 def full(row: Rows, form: Form) -> Rows:
     """The rows of which `light` made these, or these if it did not."""
-    if not form.uniform:
+    if not form.lightens:
         return row
     used = row.distance < jnp.inf
     return row._replace(

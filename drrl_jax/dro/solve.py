@@ -87,11 +87,9 @@ def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
     if kernel.within():
         return _at_hand(light(row, form), start, active, form)
     # Of other orders the steps want every bit of a quotient, which a kernel's lack.
-    if form.whole is None or not kernel.suits(row.distance):
+    if form.whole is None:
         return passes(row, start, active)
-    # A machine with a GPU may yet run this on its processor.
-    platforms = {kernel.PLATFORM: in_kernel}
-    return lax.platform_dependent(row, start, active, default=passes, **platforms)
+    return kernel.choose(in_kernel, passes, row.distance, row, start, active)
 
 
 def _at_hand(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
@@ -137,8 +135,7 @@ def _in_passes(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
     several times faster on rows of thousands of scores.
     """
     guess = _started(start, starting_point(row, active, form))
-    if form.whole is not None:  # elsewhere it would save little, and XLA fold constants
-        row = light(row, form)
+    row = light(row, form)
     shape = row.distance.shape
     total = math.prod(shape[:-1])
     block = _block(total, shape[-1]) if jax.default_backend() == "cpu" else total
@@ -170,10 +167,7 @@ def _block(total: int, width: int) -> int:
 def solve_rows(
     row: Rows, guess: Array, active: Array, form: Form, at_once: int = 1
 ) -> Root:
-    """Newton on every active row, then the staircase where it failed.
-
-    Rows of whole powers are `light`, others may be.
-    """
+    """Newton on every active one of `light` rows, then the staircase where it failed."""
     if form.whole is not None:
         # Two loops and no branch in one, both sides of which vmap would run. Up to
         # order 2 Newton does not fail.
@@ -185,7 +179,7 @@ def solve_rows(
     tau, failed, steps = newton.solve(
         row, guess, active, MAX_STEPS, form, at_once=at_once
     )
-    root = staircase.solve(full(row, form), tau, failed, MAX_STEPS)
+    root = staircase.solve(row, tau, failed, MAX_STEPS)
     return root._replace(steps=steps + root.steps)
 
 

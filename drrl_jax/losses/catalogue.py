@@ -244,14 +244,12 @@ def _values_and_slopes(loss, static, rows, product, weights, where):
 
 def _slopes(loss, static, rows, product, weights, where):
     """`_values_and_slopes`, on a GPU in one kernel, as far as its registers go."""
+    operands = (rows, product, weights, where)
     passes = functools.partial(_values_and_slopes, loss, static)
-    if not _by_products(loss, static, rows) or not kernel.suits(product, MAX_WIDTH):
-        return passes(rows, product, weights, where)
-    # A machine with a GPU may yet run this on its processor.
-    within = {kernel.PLATFORM: functools.partial(_in_kernel, loss, static)}
-    return jax.lax.platform_dependent(
-        rows, product, weights, where, default=passes, **within
-    )
+    if not _by_products(loss, static, rows):
+        return passes(*operands)
+    in_kernel = functools.partial(_in_kernel, loss, static)
+    return kernel.choose(in_kernel, passes, product, *operands, most=MAX_WIDTH)
 
 
 def _by_products(loss, static, rows):
@@ -293,18 +291,17 @@ def _in_kernel(loss, static, rows, product, weights, where):
     )
 
 
+def _with_scores(block, items):
+    """A block as `_row_values` takes it, its scores and its mask made."""
+    (pos_scores, users, traced), (weights, exclude) = block
+    where = all_but(exclude, len(items))
+    return (pos_scores, traced), catalogue_scores(users, items), weights, where
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _summed(loss, static, rows, items, constants):
     def step(total, block):
-        (pos_scores, users, traced), (weights, exclude) = block
-        values = _row_values(
-            loss,
-            static,
-            (pos_scores, traced),
-            catalogue_scores(users, items),
-            weights,
-            all_but(exclude, len(items)),
-        )
+        values = _row_values(loss, static, *_with_scores(block, items))
         return total + jnp.sum(values), None
 
     zero = jnp.zeros_like(constants[0][0, 0])  # varies as the rows do
@@ -316,19 +313,12 @@ def _summed_forward(loss, static, rows, items, constants):
 
     def step(carry, block):
         total, by_items = carry
-        (pos_scores, users, traced), (weights, exclude) = block
-        values, by_rows, by_scores = _slopes(
-            loss,
-            static,
-            (pos_scores, traced),
-            catalogue_scores(users, items),
-            weights,
-            all_but(exclude, len(items)),
-        )
+        (_, users, _), _ = block
+        found = _slopes(loss, static, *_with_scores(block, items))
+        values, (by_pos, by_traced), by_scores = found
         by_scores = weights_for(by_scores, items)
         by_users = product(by_scores, items)
         by_items += product(by_scores.T, users)
-        by_pos, by_traced = by_rows
         total += jnp.sum(values)
         return (total, by_items), (by_pos, by_users, by_traced)
 
