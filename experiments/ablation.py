@@ -9,7 +9,7 @@ a hinge. ``experiments.sensitivity`` has the heat maps of order against radius.
 import pathlib
 from typing import Any
 
-from experiments import cli
+from experiments import cli, plots
 from experiments.study import Study
 
 _NEVER = {"loss.threshold_mode": "learned", "loss.threshold_learning_rate": 0.0}
@@ -69,6 +69,8 @@ def run(
     cli.check_names("methods", methods, METHODS)
     settings = [({"method": name}, METHODS[name]) for name in methods]
     rows = cli.run_points(study, settings, seeds)
+    monitor = study.config.evaluation.monitor
+    plots.dots(rows, f"test/{monitor}", out / "ablation.png")
     against = cli.tested_against(BASELINE, methods, BASELINE)
     return cli.write(study, rows, ["method"], out, "ablation", baseline=against)
 

@@ -13,9 +13,7 @@ Interrupted, the same command goes on where it was.
 
 import pathlib
 
-import numpy as np
-
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.methods import HELD, METHODS, NOISY
 from experiments.study import Row, Study
@@ -75,27 +73,8 @@ def run(
         final += cli.run_points(study, [({"method": name}, best)], seeds)
     if tuning:
         study_lib.write_rows(tuning, out / "accuracy_tuning.csv")
-    _plot(final, f"test/{monitor}", out / "accuracy.png")
+    plots.dots(final, f"test/{monitor}", out / "accuracy.png")
     return cli.write(study, final, ["method"], out, "accuracy", baseline=against)
-
-
-def _plot(rows: list[Row], metric: str, path: pathlib.Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    summary = study_lib.summarise(rows, ["method"], [metric])
-    figure = Figure(figsize=(7, 0.45 * len(summary) + 1), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    names = [line["method"] for line in summary]
-    values = [line[metric] for line in summary]
-    spread = np.nan_to_num([line[f"{metric}/std"] for line in summary])
-    axes.errorbar(values, names, xerr=spread, fmt="o", capsize=4)
-    axes.invert_yaxis()
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel(f"{metric} (mean ± std over seeds)")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from drrl_jax import data
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.methods import METHODS as COMMON
 from experiments.study import Row, Study, grid
@@ -120,7 +120,7 @@ def run(
     against = cli.tested_against(BASELINE, methods, BASELINE)
     table = cli.write(study, rows, by, out, "bilateral", baseline=against)
     monitor = f"test/{study.config.evaluation.monitor}"
-    cli.plot_lines(rows, "false positives", monitor, out / "bilateral.png")
+    plots.lines(rows, "false positives", monitor, out / "bilateral.png")
     mean = rows_of_a_user(study.dataset, batch_size)
     second = study_lib.write_table(
         ["batch size", "rows of its user that a row sees"],

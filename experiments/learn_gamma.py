@@ -28,7 +28,7 @@ import numpy as np
 
 from drrl_jax import training
 from drrl_jax.training import bilevel
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.study import Row, Study
 
@@ -112,7 +112,7 @@ def run(
     shown = [line for line in lines if line["method"] == _name(1) and line["seed"] == 0]
     if shown:
         path = out / "learn_gamma.png"
-        cli.plot_lines(shown, "epoch", "γ", path, by="start", panel="mode")
+        plots.lines(shown, "epoch", "γ", path, by="start", panel="mode")
     return f"{table}\n\n{_orders(final, out)}"
 
 

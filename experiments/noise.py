@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import dro, training
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.methods import DEFAULTS, FAMILY
 from experiments.study import Row, Study
@@ -105,7 +105,7 @@ def run(
         )
     by = ["study", "rate", "method"]
     tables = [cli.write(study, rows, by, out, "noise", baseline=against)]
-    cli.plot_lines(rows, "rate", f"test/{monitor}", out / "noise.png", panel="study")
+    plots.lines(rows, "rate", f"test/{monitor}", out / "noise.png", panel="study")
     if study.dataset.false_negatives is not None and gammas:
         softmax = DEFAULTS["softmax"]
         lines = study.lines(known_false_negatives, softmax, gammas, radius)

@@ -17,7 +17,7 @@ import csv
 import pathlib
 from typing import Any
 
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.study import Row, Study
 
@@ -229,6 +229,19 @@ def _in_order(rows: list[Row], known: list) -> list[Row]:
     return sorted(rows, key=lambda row: known.index((row["backbone"], row["loss"])))
 
 
+def _plot(rows: list[Row], figures, path: pathlib.Path) -> None:
+    """What each row has over its published figures, in percent."""
+    over = "% over the published figure"
+    shown = []
+    for row in rows:
+        published = figures[row["backbone"], row["loss"]]
+        for metric, figure in zip(("recall@20", "ndcg@20"), published):
+            gain = 100 * (row[f"test/{metric}"] / figure - 1)
+            name = f"{row['backbone']}, {row['loss']}"
+            shown.append({"row": name, "metric": metric, over: gain})
+    plots.dots(shown, over, path, by="row", panel="metric", zero=True)
+
+
 def _write(study: Study, rows: list[Row], figures, out: pathlib.Path) -> str:
     metrics = ["test/recall@20", "test/ndcg@20"]
     for row in rows:
@@ -254,6 +267,7 @@ def _write(study: Study, rows: list[Row], figures, out: pathlib.Path) -> str:
         cells.append(str(line["runs"]))
         cells += [f"{line[name]:.0f}" for name in ("best_epoch", "epochs", "seconds")]
         body.append(cells)
+    _plot(rows, figures, out / "published.png")
     study_lib.write_rows(rows, out / "published.csv")
     # Rows of earlier runs stay: every command that made one is named.
     commands = "`, `".join(dict.fromkeys(row["command"] for row in rows))

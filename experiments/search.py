@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.methods import DEFAULTS
 from experiments.spaces import SPACES, Range, Space, short
@@ -82,7 +82,7 @@ def run(
             _tpe(space, trials, trial, seed=seed, start=start)
         print(f"{name}: {best:.4f}", flush=True)
     study_lib.write_rows(rows, out / "search.csv")
-    cli.plot_lines(rows, "trial", "best so far", out / "search.png")
+    plots.lines(rows, "trial", "best so far", out / "search.png")
     return _report(study, rows, out)
 
 

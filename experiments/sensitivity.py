@@ -14,7 +14,7 @@ import pathlib
 from typing import Any
 
 from drrl_jax import training
-from experiments import cli
+from experiments import cli, plots
 from experiments.methods import DEFAULTS, FAMILY
 from experiments.study import Study
 
@@ -118,7 +118,7 @@ def _map(study, settings, seeds, out, name, by) -> list[str]:
         return []
     rows = cli.run_points(study, settings, seeds)
     monitor = f"test/{study.config.evaluation.monitor}"
-    cli.plot_heat(rows, *by, monitor, out / f"{name}.png")
+    plots.heat(rows, *by, monitor, out / f"{name}.png")
     return [cli.write(study, rows, by, out, name)]
 
 

@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 from drrl_jax import data, training
-from experiments import cli, front
+from experiments import cli, front, plots
 from experiments.methods import DEFAULTS
 from experiments.study import Row, Study
 
@@ -58,6 +58,7 @@ def run(
         points = [({"split": split, "method": m}, c) for m, c in chosen.items()]
         key = f"split {split}"
         rows += cli.run_points(study, points, seeds, dataset=dataset, dataset_key=key)
+    plots.dots(rows, f"test/{monitor}", out / "shift.png", panel="split")
     return cli.write(study, rows, ["split", "method"], out, "shift", baseline=against)
 
 

@@ -22,7 +22,7 @@ from ml_collections import config_dict
 
 from drrl_jax import data, evaluation, training
 from drrl_jax.data.cleaning import shared
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.methods import DEFAULTS
 from experiments.study import Row, Study
@@ -67,7 +67,7 @@ def run(
                 for t, values in enumerate(found)
             ]
     study_lib.write_rows(rows, out / "streaming.csv")
-    cli.plot_lines(rows, "window", f"test/{monitor}", out / "streaming.png")
+    plots.lines(rows, "window", f"test/{monitor}", out / "streaming.png")
     return _table(rows, of_users, f"test/{monitor}", out)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from drrl_jax import training
 from drrl_jax.training.refresh import refresh
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.estimators import estimators
 from experiments.methods import LEVEL
@@ -121,7 +121,7 @@ def run(
     catalogue = study.dataset.num_items
     for row in found:
         row["N"] = catalogue if row["negatives"] == "all" else int(row["negatives"])
-    cli.plot_lines(found, "N", f"test/{monitor}", out / "thresholds.png", log_x=True)
+    plots.lines(found, "N", f"test/{monitor}", out / "thresholds.png", log_x=True)
     if not draws:
         return table
     lines = study.lines(
@@ -143,7 +143,7 @@ def run(
         header, body, out / "thresholds_estimators", cli.command("thresholds")
     )
     path = out / "thresholds_estimators.png"
-    cli.plot_lines(lines, "N", "gradient error", path, by="estimator", log_x=True)
+    plots.lines(lines, "N", "gradient error", path, by="estimator", log_x=True)
     tables = [table, second]
     moves = [
         row
@@ -214,7 +214,7 @@ def _trajectories(lines: list[Row], out: pathlib.Path) -> str:
     """Rows and plot of all epochs, and a table of the first, the middle and the last."""
     study_lib.write_rows(lines, out / "thresholds_trajectory.csv")
     path = out / "thresholds_trajectory.png"
-    cli.plot_lines(lines, "epoch", "β", path, by="quantile", panel="method")
+    plots.lines(lines, "epoch", "β", path, by="quantile", panel="method")
     body = []
     for name in dict.fromkeys(line["method"] for line in lines):
         own = [line for line in lines if line["method"] == name]

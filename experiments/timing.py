@@ -20,7 +20,7 @@ import numpy as np
 
 from drrl_jax import dro, training
 from drrl_jax.training.sampling import draw_batch
-from experiments import cli
+from experiments import cli, plots
 from experiments import study as study_lib
 from experiments.study import Row, Study
 from experiments.thresholds import METHODS as THRESHOLDS
@@ -84,6 +84,7 @@ def run(
         for name, value in means.items()
     ]
     study_lib.write_rows(rows, out / "timing.csv")
+    plots.dots(rows, "seconds an epoch", out / "timing.png")
     digits = {"seconds an epoch": 4, "ratio": 2}
     body = [
         [
@@ -107,8 +108,7 @@ def run(
         header = ["epoch", "mean steps a row", "most"]
         tables.append(study_lib.write_table(header, body, stem, cli.command("timing")))
         shown = [{**line, "method": "drrl solved"} for line in steps]
-        path = out / "timing_steps.png"
-        cli.plot_lines(shown, "epoch", "mean", path)
+        plots.lines(shown, "epoch", "mean", out / "timing_steps.png")
     return "\n\n".join(tables)
 
 

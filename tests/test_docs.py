@@ -51,6 +51,14 @@ def test_the_overview_is_of_the_tables():
     assert written == module.filled(written), "run python docs/make_overview.py"
 
 
+def test_every_study_has_its_picture():
+    results = ROOT / "experiments" / "results"
+    folders = [path for path in results.iterdir() if path.is_dir()]
+    assert len(folders) > 50
+    for folder in folders:
+        assert [*folder.glob("*.png")], folder.name
+
+
 def test_every_row_with_a_spread_is_a_row_of_a_table():
     def rows(text):
         lines = re.findall(r"^\|.*0\.\d{4} ± 0\.\d{4}.*\|$", text, re.MULTILINE)
@@ -58,7 +66,8 @@ def test_every_row_with_a_spread_is_a_row_of_a_table():
 
     tables = (ROOT / "experiments" / "results").glob("*/*.md")
     there = [row for table in tables for row in rows(table.read_text())]
-    quoted = rows((ROOT / "docs" / "results.md").read_text())
+    pages = [ROOT / "docs" / "results.md", *(ROOT / "docs" / "results").glob("*.md")]
+    quoted = [row for page in pages for row in rows(page.read_text())]
     assert len(quoted) > 100
     for row in quoted:
         # A rate or a number of negatives may stand before it.

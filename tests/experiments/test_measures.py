@@ -16,6 +16,7 @@ from experiments import (
     learn_gamma,
     methods,
     noise,
+    plots,
     report,
     report_table,
     sensitivity,
@@ -142,8 +143,9 @@ def asked(monkeypatch):
         return []
 
     monkeypatch.setattr(cli, "run_points", run_points)
-    for name in ("write", "plot_lines", "plot_heat"):
-        monkeypatch.setattr(cli, name, lambda *_, **__: "")
+    monkeypatch.setattr(cli, "write", lambda *_, **__: "")
+    for name in ("dots", "lines", "heat"):
+        monkeypatch.setattr(plots, name, lambda *_, **__: None)
     return calls
 
 

@@ -58,7 +58,7 @@ def test_a_row_stands_beside_its_figure_and_is_kept(tmp_path):
     second = published.run(study(tmp_path), tmp_path / "out", rows=("mf:softmax",))
     lines = second.splitlines()
     assert [line.split()[3] for line in lines[2:]] == ["bpr", "softmax"]
-    for suffix in ("csv", "md", "tex"):
+    for suffix in ("csv", "md", "tex", "png"):
         assert (tmp_path / "out" / f"published.{suffix}").stat().st_size > 0
 
 
