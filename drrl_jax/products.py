@@ -5,6 +5,8 @@ swap the best items of a ranking. Every product of this library goes through her
 rounds nothing; who wants that speed has ``training.dtype=bfloat16``.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -20,7 +22,8 @@ _IN_FLIGHT = {"gpu": 1 << 26, "tpu": 1 << 25}
 
 def wide_type(*arrays: jax.Array) -> jnp.dtype:
     """The type that products are accumulated in: float32, of float64 inputs float64."""
-    return wide(jnp.result_type(*arrays))
+    # Widened first: of wide types no promotion asks for leave.
+    return functools.reduce(jnp.promote_types, (wide(x.dtype) for x in arrays))
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

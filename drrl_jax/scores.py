@@ -169,7 +169,7 @@ def sampled_scores(
       users: prepared user rows, ``[batch, dim]``.
       items: prepared item table, ``[num_items, dim]``.
       sampled: item ids inside the catalogue, ``[batch, negatives]``.
-      route: see the module's docstring.
+      route: ``"gather"`` or ``"dense"``; see the module's docstring.
 
     Returns:
       ``[batch, negatives]``, accumulated in float32 (float64 rows in float64).
@@ -180,6 +180,10 @@ def sampled_scores(
       >>> sampled_scores(items[:1], items, jnp.array([[0, 2]])).tolist()
       [[1.0, 0.0]]
     """
+    check_choice("route", route, get_args(Route))
+    users, items, sampled = map(jnp.asarray, (users, items, sampled))
+    if not sampled.size:
+        return jnp.zeros(sampled.shape, wide_type(users, items))
     if route == "gather":
         return _dots(users, items, sampled)
     return _dense_scores(users, items, sampled)

@@ -141,3 +141,18 @@ def test_more_cells_than_a_flat_index_counts(monkeypatch):
     monkeypatch.setattr(scores.jnp, "iinfo", lambda _: types.SimpleNamespace(max=8))
     for few, many in zip(found(), want):
         np.testing.assert_array_equal(few, many)
+
+
+@pytest.mark.parametrize("route", ["dense", "gather"])
+def test_numpys_arrays_and_nothing_to_score(route):
+    users, items, sampled = map(np.asarray, _inputs(3))
+    found = scores.sampled_scores(users, items, sampled, route)
+    np.testing.assert_allclose(found, (users @ items.T)[[[0], [1], [2]], sampled], 1e-5)
+    for none in (sampled[:, :0], sampled[:0]):
+        found = scores.sampled_scores(users[: len(none)], items, none, route)
+        assert found.shape == none.shape
+
+
+def test_an_unknown_route_is_named():
+    with pytest.raises(ValueError, match="route must be .*'gater'. Did you mean 'gath"):
+        scores.sampled_scores(*_inputs(3), "gater")

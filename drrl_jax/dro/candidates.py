@@ -7,6 +7,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from drrl_jax._numbers import broadcasts, check_real, check_scores, spread, wide
+from drrl_jax.dro.sums import row_sum_and_max
 
 
 class Candidates(NamedTuple):
@@ -16,6 +17,7 @@ class Candidates(NamedTuple):
       distance: ``best - values``, at least 0, and 0 where masked. [..., n]
       probs: base probabilities, summing to 1 over the used entries of a row, 0 where
         masked (and all 0 in a row with nothing to use). [..., n]
+      share: the base probability of a used entry where all have the same. [...]
       best: the largest used value of a row, 0 in a row with nothing to use. [...]
       used: the entries that count: not masked, of positive probability. [..., n]
       some: the rows that have any. [...]
@@ -23,6 +25,7 @@ class Candidates(NamedTuple):
 
     distance: Array
     probs: Array
+    share: Array
     best: Array
     used: Array
     some: Array
@@ -80,7 +83,9 @@ def candidates(
         # Like the scores, whose sharding they take with their shape.
         used = jnp.ones_like(scores, bool)
         base = jnp.full_like(scores, 1 / shape[-1])
-        some = jnp.ones_like(jnp.sum(scores, axis=-1), bool)
+        best = jnp.max(scores, axis=-1)
+        share = jnp.full_like(best, 1 / shape[-1])
+        some = jnp.ones_like(best, bool)
     else:
         base = jnp.ones((), dtype) if probs is None else jnp.asarray(probs, dtype)
         mask = jnp.ones((), bool) if where is None else jnp.asarray(where, bool)
@@ -96,16 +101,16 @@ def candidates(
             heaviest = lax.stop_gradient(jnp.max(base, axis=-1, keepdims=True))
             half = jnp.exp2(-jnp.log2(jnp.where(heaviest > 0, heaviest, 1)) / 2)
             base = base * half * half
-        total = jnp.sum(base, axis=-1)
+        total, best = row_sum_and_max(base, jnp.where(used, scores, -jnp.inf))
         some = total > 0
-        base = base / jnp.where(some, total, 1)[..., None]
-    # Masked entries may hold anything, so they leave before any arithmetic.
-    scores = jnp.where(used, scores, 0)
-    best = jnp.max(scores, axis=-1, initial=-jnp.inf, where=used)
-    best = jnp.where(some, best, 0)
+        total = jnp.where(some, total, 1)
+        share, base = 1 / total, base / total[..., None]
+        best = jnp.where(some, best, 0)
+        # Masked entries may hold anything, so they leave before any arithmetic.
+        scores = jnp.where(used, scores, 0)
     top = lax.stop_gradient(best) if hold else best
     distance = jnp.where(used, top[..., None] - scores, 0)
-    return Candidates(distance, base, best, used, some)
+    return Candidates(distance, base, share, best, used, some)
 
 
 def rows(x: ArrayLike, name: str, scores: Array) -> Array:

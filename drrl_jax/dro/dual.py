@@ -80,19 +80,22 @@ def dual(
     over = (row.best - beta)[..., None] - row.distance
     terms = scale[..., None] * jnp.where(over > 0, over, 0) + extra[..., None]
     terms = jnp.where(row.used, terms, 0)
-    value = power_mean(terms, row.probs, kappa, whole_power(gamma)) + beta
+    # The term of the best score, known without another look at the others.
+    top = scale * jnp.maximum(row.best - beta, 0) + extra
+    top = lax.stop_gradient(jnp.where(row.some, top, 0))
+    value = power_mean(terms, top, row.probs, kappa, whole_power(gamma)) + beta
     value = jnp.where(row.some, value, 0)
     return value.astype(output_dtype(values))
 
 
 def power_mean(
-    terms: Array, probs: Array, kappa: Array, whole: int | None = None
+    terms: Array, top: Array, probs: Array, kappa: Array, whole: int | None = None
 ) -> Array:
     """``(sum(probs * terms ** k)) ** (1 / k)`` of nonnegative terms, k = 1 / kappa.
 
-    ``whole`` is ``k - 1`` where that is known to be a whole number.
+    ``top`` is the largest of a row, ``whole`` is ``k - 1`` where that is known to be a
+    whole number.
     """
-    top = lax.stop_gradient(jnp.max(terms, axis=-1))
     some = top > 0
     scale = jnp.where(some, top, 1)
     kappa = jnp.maximum(kappa, 1e-6)

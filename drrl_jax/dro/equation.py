@@ -14,6 +14,7 @@ class Rows(NamedTuple):
 
     distance: Array  # [..., n]
     probs: Array  # [..., n]
+    share: Array  # [...] the probability of an entry where all have the same
     kappa: Array  # [...]
     radius: Array  # [...]
     largest: Array  # [...] the largest budget, log(1 / q(best))
@@ -44,11 +45,8 @@ def light(row: Rows, form: Form) -> Rows:
     """
     if not form.lightens:
         return row
-    share = jnp.max(row.probs, axis=-1, keepdims=True)
-    # A row with nothing to use: whatever it solves, its logarithms are finite.
-    share = jnp.where(share > 0, share, 1)
     distance = jnp.where(row.probs > 0, row.distance, jnp.inf)
-    return row._replace(distance=distance, probs=share)
+    return row._replace(distance=distance, probs=row.share[..., None])
 
 
 def full(row: Rows, form: Form) -> Rows:

@@ -23,7 +23,7 @@ from drrl_jax.dro.equation import (
     tilt_at,
 )
 from drrl_jax.dro.tilt import whole_budget
-from drrl_jax.kernel import any_of
+from drrl_jax.kernel import any_of, within
 
 # The divergence and its slope as a function of the temperature.
 Budget = Callable[[Array], tuple[Array, Array]]
@@ -127,7 +127,11 @@ def solve(
 
 def _careful(row: Rows, form: Form) -> Budget:
     def budget(tau: Array) -> tuple[Array, Array]:
-        at = tilt_at(full(row, form), tau, whole=form.whole)
+        given = row
+        if form.lightens and not within():
+            # Else XLA writes the full rows down before the loop, whether or not it turns.
+            given, tau = lax.optimization_barrier((row, tau))
+        at = tilt_at(full(given, form), tau, whole=form.whole)
         return at.divergence, at.slope
 
     return budget

@@ -33,7 +33,7 @@ _SAMPLE_STEPS = 4
 
 
 def starting_point(row: Rows, active: Array, form: Form) -> Array:
-    """A temperature to start from: of long rows, the solution on a sample of theirs.
+    """A temperature to start `light` rows from: of long ones, that of a sample of theirs.
 
     Every so many-th score, the best one among them: a step there costs a fraction of
     one on the row, and saves one or two of those.
@@ -41,18 +41,21 @@ def starting_point(row: Rows, active: Array, form: Form) -> Array:
     width = row.distance.shape[-1]
     stride = width // _SAMPLE
     if form.whole is None or stride < 4:
-        return first_guess(row)
+        return first_guess(full(row, form))
     chosen = slice(None, stride * _SAMPLE, stride)
-    distance = row.distance[..., chosen].at[..., 0].set(0)
-    probs = row.probs[..., chosen]
+    every = full(row, form)
+    distance = every.distance[..., chosen].at[..., 0].set(0)
+    probs = every.probs[..., chosen]
     # The best score may be one that a mask had removed from the sample's first place.
     least = jnp.max(probs, axis=-1)
     probs = probs.at[..., 0].set(jnp.maximum(probs[..., 0], least))
     total = jnp.sum(probs, axis=-1)
     probs = probs / jnp.where(total > 0, total, 1)[..., None]
     some = probs[..., 0] > 0
-    largest = -jnp.log(jnp.where(some, probs[..., 0], 1))
-    sample = row._replace(distance=distance, probs=probs, largest=largest)
+    # A row with nothing to use: whatever it solves, its logarithms are finite.
+    share = jnp.where(some, probs[..., 0], 1)
+    largest = -jnp.log(share)
+    sample = row._replace(distance=distance, probs=probs, share=share, largest=largest)
     solvable = active & (row.radius < 0.9 * largest)
     guess = first_guess(sample)
     guess, _, _ = newton.solve(
@@ -67,7 +70,9 @@ def starting_point(row: Rows, active: Array, form: Form) -> Array:
     # A row whose sample says nothing: too few of its scores, or the best only.
     left = active & ~solvable
     return lax.cond(
-        jnp.any(left), lambda: jnp.where(left, first_guess(row), guess), lambda: guess
+        jnp.any(left),
+        lambda: jnp.where(left, first_guess(full(row, form)), guess),
+        lambda: guess,
     )
 
 
@@ -113,7 +118,8 @@ def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
             given = (1 / jnp.maximum(used, 1).astype(distance.dtype), *given)
         probs, kappa, radius, largest, *start = given
         some = radius > 0
-        here = Rows(distance, probs, kappa, jnp.where(some, radius, 1), largest)
+        radius = jnp.where(some, radius, 1)
+        here = Rows(distance, probs, probs[..., 0], kappa, radius, largest)
         return _at_hand(here, start[0] if start else None, some, form)
 
     like = Root(row.kappa, None, jnp.zeros_like(row.kappa, jnp.int32))
@@ -134,8 +140,8 @@ def _in_passes(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
     A block stays in cache from pass to pass, and stops when its own rows are done:
     several times faster on rows of thousands of scores.
     """
-    guess = _started(start, starting_point(row, active, form))
     row = light(row, form)
+    guess = _started(start, starting_point(row, active, form))
     shape = row.distance.shape
     total = math.prod(shape[:-1])
     block = _block(total, shape[-1]) if jax.default_backend() == "cpu" else total

@@ -182,8 +182,8 @@ def log_mean(powers: Powers, probs: Array, mild: Array) -> Array:
       mild: rows whose powers are all close to 1, where the sum is 1 less a small
         number that must keep its digits. [...]
     """
-    terms = jnp.where(mild[..., None], powers.less_one, powers.values)
-    total = jnp.sum(probs * terms, axis=-1)
+    far, near = row_sums(probs * powers.values, probs * powers.less_one)
+    total = jnp.where(mild, near, far)
     # Rows with nothing to use sum to 0.
     some = mild | (total > 0)
     logs = jnp.log(jnp.where(some & ~mild, total, 1))

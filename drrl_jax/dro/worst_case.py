@@ -19,6 +19,7 @@ from drrl_jax.dro.candidates import (
 from drrl_jax.dro.equation import Form, Rows, bounds, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
 from drrl_jax.dro.solve import budget_root
+from drrl_jax.dro.sums import row_sum_and_max
 from drrl_jax.dro.temperature import dual_value
 from drrl_jax.dro.tilt import entropy_curvature
 
@@ -30,7 +31,8 @@ class WorstCase(NamedTuple):
       value: the worst-case mean. [...]
       weights: the worst-case distribution, 0 where masked. [..., n]
       threshold: the dual's minimiser, ``max - temperature / kappa`` with ``kappa =
-        (gamma - 1) / gamma``; weights vanish below it. Minus infinity at order 1. [...]
+        (gamma - 1) / gamma``; weights vanish below it. At order 1
+        minus infinity, or the best score where the temperature is 0. [...]
       temperature: ``kappa`` times the distance of the threshold from the maximum, in
         the units of the scores; 0 where the radius admits all weight on the best
         scores. Never infinite: at radius 0 it is the row's range over the type's
@@ -143,13 +145,14 @@ def _worst_case(
     start = None if init is None else rows(init, "init", row.distance)
 
     # The solver sees distances in units of the row's range.
-    scale = lax.stop_gradient(jnp.max(row.distance, axis=-1))
-    scale = jnp.where(scale > 0, scale, 1)
     ties = row.used & (row.distance <= 0)
-    tied = jnp.sum(jnp.where(ties, row.probs, 0), axis=-1)
+    tied, scale = row_sum_and_max(jnp.where(ties, row.probs, 0), row.distance)
+    scale = lax.stop_gradient(scale)
+    scale = jnp.where(scale > 0, scale, 1)
     tied = jnp.where(tied > 0, tied, 1)
     largest = lax.stop_gradient(-jnp.log(tied))
-    equation = Rows(row.distance / scale[..., None], row.probs, kappa, eta, largest)
+    distance = row.distance / scale[..., None]
+    equation = Rows(distance, row.probs, row.share, kappa, eta, largest)
 
     # Two ends need no solving: all weight on the best, and none moved at all.
     eps = jnp.finfo(dtype).eps

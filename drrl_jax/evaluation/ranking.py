@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drrl_jax._numbers import as_ids
+from drrl_jax._numbers import as_ids, check_count
 from drrl_jax.evaluation.metrics import check_metrics, ranking_metrics
 from drrl_jax.evaluation.plan import EvaluationPlan
 from drrl_jax.evaluation.selection import select
@@ -124,6 +124,7 @@ def rank(scorer: Scorer, inputs: Any, plan: EvaluationPlan, k: int) -> Ranking:
     Raises:
       FloatingPointError: a score is NaN.
     """
+    check_count("k", k)
     ranking, lost = _rank(scorer, inputs, plan, min(k, plan.num_items))
     if bool(lost):
         raise FloatingPointError("scores must be numbers; some user has a NaN score.")

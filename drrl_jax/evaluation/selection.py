@@ -19,7 +19,8 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     back in order before the second selection.
 
     Args:
-      scores: ``[rows, items]``.
+      scores: ``[rows, items]``. Infinity and the type's largest number count as equal
+        where not all of them find a place.
       k: how many.
 
     Returns:

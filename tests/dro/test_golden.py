@@ -181,3 +181,22 @@ def test_derivative_in_the_order_by_differences(ties):
             expected = (ends[0] - ends[1]) / (2 * step)
             found = slope(jnp.float32(gamma), jnp.float32(values), radius)
             np.testing.assert_allclose(found, expected, rtol=5e-3)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.2, 2.0, 3.0])
+def test_the_derivative_of_a_divergence_leaves_the_sum_of_p(gamma):
+    """Whatever branch a row takes; within the simplex it is the formula's."""
+
+    def formula(p, q):
+        if gamma == 1:
+            return jnp.sum(p * jnp.log(p / q))
+        return jnp.log(jnp.sum(q * (p / q) ** gamma)) / (gamma - 1)
+
+    with jax.enable_x64(True):
+        q = jnp.array([0.25, 0.35, 0.4])
+        for p in (jnp.array([0.3, 0.3, 0.4]), jnp.array([0.9, 0.05, 0.05])):
+            found = jax.grad(dro.renyi_divergence)(p, q, gamma)
+            # What the formula has more is what a larger sum of p would add.
+            more = formula(p, q) if gamma == 1 else 1 / (gamma - 1)
+            want = jax.grad(formula)(p, q) - more
+            np.testing.assert_allclose(found, want, rtol=1e-9)

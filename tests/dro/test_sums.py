@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drrl_jax import dro
-from drrl_jax.dro.sums import row_sums
+from drrl_jax.dro.sums import row_sum_and_max, row_sums
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 64, 275, 1000])
@@ -55,3 +55,21 @@ def test_base_weights_whose_sum_leaves_float32():
     np.testing.assert_allclose(
         tangent.value, 0, atol=1e-5
     )  # their scale is of no matter
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 275])
+def test_a_sum_and_a_maximum_in_one_pass(width):
+    x = np.random.default_rng(width).normal(size=(3, 2, width)).astype(np.float32)
+    total, best = jax.jit(lambda x: row_sum_and_max(jnp.abs(x), x))(x)
+    np.testing.assert_allclose(total, np.abs(x).sum(-1), rtol=1e-5)
+    np.testing.assert_array_equal(best, x.max(-1))
+
+
+def test_ties_share_the_derivative_of_a_maximum():
+    x = jnp.zeros((2, 20)).at[0, jnp.array([1, 2, 9])].set(3.0).at[1, 19].set(1.0)
+    found = jax.grad(lambda x: jnp.sum(row_sum_and_max(x, x)[1]))(x)
+    np.testing.assert_allclose(found, jax.grad(lambda x: x.max(-1).sum())(x), rtol=1e-6)
+    nothing = jnp.full((1, 20), -jnp.inf)
+    assert jnp.all(
+        jnp.isfinite(jax.grad(lambda x: row_sum_and_max(x, x)[1][0])(nothing))
+    )

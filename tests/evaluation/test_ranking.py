@@ -314,3 +314,12 @@ def test_excluded_items_outside_the_catalogue_are_refused():
 def test_whole_scores_below_0_rank_before_what_fills_the_last_group():
     scores = jnp.arange(1001)[None] - 2000
     assert selection.top_k(scores, 2)[1].tolist() == [[1000, 999]]
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5])
+def test_a_list_has_a_whole_length(k):
+    users, items, truth, train = problem()
+    plan = EvaluationPlan.build(csr(truth), num_items=83, exclude=csr(train))
+    inputs = jnp.asarray(users), jnp.asarray(items)
+    with pytest.raises(ValueError, match="k must be a positive integer"):
+        evaluation.rank(evaluation.inner_products, inputs, plan, k)

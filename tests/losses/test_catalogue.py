@@ -270,6 +270,8 @@ def test_numbers_of_any_kind():
     with jax.numpy_dtype_promotion("strict"):
         narrow = (x.astype(jnp.bfloat16) for x in (positive, users, items))
         assert losses.catalogue(*narrow).dtype == jnp.float32
+        tables = (x.astype(jnp.bfloat16) for x in (users, items))
+        assert losses.catalogue(positive, *tables).dtype == jnp.float32
 
 
 @pytest.mark.parametrize("type_", [jnp.float16, jnp.bfloat16])
