@@ -56,6 +56,11 @@ def run(
     sizes = [len(grids[name]) for name in methods if name not in known]
     most = max(min(sizes, default=0), 6)
     cli.check_numbers("budget", [str(budget)], 1, most, whole=True)
+    study.check(
+        changes
+        for name in methods
+        for changes in ([known[name]] if name in known else grids[name][:budget])
+    )
     tuning: list[Row] = []
     final: list[Row] = []
     for name in methods:

@@ -97,6 +97,7 @@ def run(
     cli.check_names("methods", methods, METHODS)
     cli.check_numbers("false_positives", false_positives, 0, 1)
     cli.check_numbers("budget", [str(budget)], 1, 6, whole=True)
+    study.check(changes for name in methods for changes in METHODS[name][:budget])
     best: dict[str, dict[str, Any]] = {}
     tuning: list[Row] = []
     size = {"training.batch_size": batch_size}

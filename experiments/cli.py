@@ -225,8 +225,7 @@ def run_points(
     Raises:
       ValueError: for an impossible setting, before the first is trained.
     """
-    for _, changes in settings:
-        training.validate(study.configured(changes))
+    study.check(changes for _, changes in settings)
     return [
         study.point({**changes, "seed": seed}, {**labels, "seed": seed}, **data)
         for labels, changes in settings

@@ -20,6 +20,7 @@ every start; starts that do not meet say that the validation gradient hardly see
 """
 
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +67,16 @@ def run(
       criterion: key of ``losses.LOSSES``; see ``bilevel.CRITERIA``.
     """
     cli.check_names("modes", modes, MODES)
-    cli.check_numbers("gammas", gammas, 1, 1e9, above=True)
+    # What learning refuses, before what is fixed is trained.
+    cli.check_names("criterion", [criterion], bilevel.CRITERIA)
+    bounds = [1 + math.exp(logit) for logit in (bilevel.LEAST, bilevel.MOST)]
+    cli.check_numbers("gammas", gammas, *(bounds if groups else (1, 1e9)), above=True)
+    optimiser = study.config.training.optimiser
+    if groups and optimiser.startswith("sparse_"):
+        raise ValueError(
+            "an order is learned through dense updates; got training.optimiser"
+            f" {optimiser!r}."
+        )
     if not gammas:
         raise ValueError("gammas must hold an order to start from; got none.")
     study_lib.need_epochs(study.config, "choose by")
@@ -77,13 +87,14 @@ def run(
     cli.check_numbers("rate", [str(rate)], 0, above=True)
     cli.check_numbers("inner_steps", [str(inner_steps)], 1, whole=True)
     options = {"rate": rate, "inner_steps": inner_steps, "criterion": criterion}
+    of_mode: dict[str, dict[str, Any]] = {
+        "tempered": {"loss.name": "drrl_tempered", "loss.temperature": temperature},
+        "solved": {"loss.name": "drrl", "loss.radius": radius},
+    }
     tuning: list[Row] = []
     final: list[Row] = []
     for mode in modes:
-        changes = {
-            "tempered": {"loss.name": "drrl_tempered", "loss.temperature": temperature},
-            "solved": {"loss.name": "drrl", "loss.radius": radius},
-        }[mode]
+        changes = of_mode[mode]
         for count in (0, *map(int, groups)):
             name = _name(count)
             tried = [

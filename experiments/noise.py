@@ -89,11 +89,12 @@ def run(
             **data_of,
         )
 
-    # A loss of too few negatives for a rate is refused before the first run.
-    for changes in chosen.values():
-        for rate in false_negatives:
-            noise = {"training.false_negative_rate": float(rate)}
-            training.validate(study.configured({**changes, **noise}))
+    # What a loss or a sampler cannot take is refused before the first run.
+    noisy: list[dict[str, float]] = [{"training.marked_rate": float(r)} for r in marked]
+    noisy += [{"training.false_negative_rate": float(r)} for r in false_negatives]
+    study.check(
+        {**changes, **noise} for changes in chosen.values() for noise in ({}, *noisy)
+    )
     rows: list[Row] = []
     for rate in false_negatives:
         rows += points("false negatives", rate, "training.false_negative_rate")
@@ -131,10 +132,10 @@ def known_false_negatives(
     """Worst-case weight on hidden positives, on the scores of a model with changes."""
     parts = training.build(study.configured(changes), study.dataset)
     state, _ = training.fit(parts, progress=False)
-    users, items = parts.objective.embeddings(state.params, parts.data)
     ids = jnp.arange(min(num_users, study.dataset.num_users))
     mask = parts.objective.catalogue_mask(parts.data, ids)
-    scores = users[ids] @ items.T
+    embedded = parts.embed(state.params, parts.data)
+    scores = parts.scorer(parts.scorer_inputs(state.params, embedded), ids)
     hidden = np.zeros((study.dataset.num_users, study.dataset.num_items), bool)
     false = study.dataset.false_negatives
     hidden[false.users, false.items] = True

@@ -9,6 +9,8 @@ from absl import app, flags
 
 _RESULTS = flags.DEFINE_string("results", "experiments/results", "Folder of results.")
 
+MADE_BY = "Made by `python -m experiments.report`."
+
 
 def page(results: pathlib.Path) -> str:
     """Markdown of all tables under a folder, each with its plot where there is one.
@@ -19,7 +21,7 @@ def page(results: pathlib.Path) -> str:
     tables = sorted({*results.rglob("*.md")} - {results / "README.md"})
     if not tables:
         raise ValueError(f"--results must hold tables; {results} has none.")
-    lines = ["# Results", "", "Made by `python -m experiments.report`.", ""]
+    lines = ["# Results", "", MADE_BY, ""]
     folder = None
     for table in tables:
         if table.parent != folder:
@@ -44,8 +46,13 @@ def main(argv: list[str]) -> None:
         text = page(results)
     except ValueError as error:
         raise app.UsageError(str(error)) from None
-    (results / "README.md").write_text(text)
-    print(results / "README.md")
+    target = results / "README.md"
+    if target.exists() and MADE_BY not in target.read_text():
+        raise app.UsageError(
+            f"--results must hold no README.md that this did not make; got {target}."
+        )
+    target.write_text(text)
+    print(target)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ def run(
     epochs = {"training.epochs": tune_epochs} if tune_epochs else {}
     study_lib.need_epochs(study.configured(epochs), "choose by")
     study.need_validation()
+    study.check(SPACES[name][0] for name in methods)
     valid = f"valid/{study.config.evaluation.monitor}"
     rows: list[Row] = []
     for name in methods:

@@ -109,6 +109,10 @@ def initialiser_changes(scheme: str) -> dict[str, Any]:
     changes: dict[str, Any] = {"model.initialiser": name}
     if scale:
         cli.check_numbers(f"the scale of {name!r}", scale, 0)
+        if len(scale) > 1:
+            raise ValueError(
+                f"an initialiser is a name and at most one scale; got {scheme!r}."
+            )
         changes["model.init_scale"] = float(scale[0])
     return changes
 

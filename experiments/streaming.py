@@ -54,6 +54,7 @@ def run(
     """
     monitor = study.config.evaluation.monitor
     chosen = cli.chosen(settings, methods, DEFAULTS, monitor)
+    study.check(chosen.values())
     datasets = window_datasets(study.dataset, windows)
     rows: list[Row] = []
     of_users: dict[str, list[list[np.ndarray]]] = {name: [] for name in chosen}

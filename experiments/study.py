@@ -14,7 +14,7 @@ import json
 import os
 import pathlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -231,6 +231,15 @@ class Study:
                 " by; every user has too few."
             )
 
+    def check(self, settings: Iterable[Mapping[str, Any]]) -> None:
+        """Refuses impossible settings, all of them before the first is run.
+
+        Raises:
+          ValueError: what `training.validate` says of the first such.
+        """
+        for changes in settings:
+            training.validate(self.configured(changes))
+
     def tune(
         self, grid: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], list[Row]]:
@@ -244,10 +253,9 @@ class Study:
         if not grid:
             raise ValueError("a budget must be at least one setting; got none.")
         self.need_validation()
+        self.check(grid)
         for changes in grid:
-            config = self.configured(changes)
-            training.validate(config)
-            need_epochs(config, "tune")
+            need_epochs(self.configured(changes), "tune")
         rows = [self.point({**changes, "seed": 0}, labels) for changes in grid]
         best = max(range(len(rows)), key=lambda i: rows[i][monitor])
         return grid[best], rows

@@ -97,6 +97,11 @@ def run(
     cli.check_numbers("rows", [str(rows)], 1, whole=True)
     if draws:
         cli.check_numbers("sample_sizes", sample_sizes, 1, whole=True)
+        if study.config.model.scoring == "neumf":
+            raise ValueError(
+                "estimators are of scores that are products, which NeuMF's are not; with"
+                f" model.scoring='neumf' draws must be 0; got {draws}."
+            )
     most = study.dataset.num_items
     drawn = [size for size in sizes if size != "all"]
     cli.check_numbers("sizes", drawn, 1, most, whole=True)

@@ -70,7 +70,7 @@ def run(
             state, _ = jax.block_until_ready(epoch(state, parts.data, seed, {}))
             seconds.append(time.perf_counter() - start)
             entry[2] = state
-            if name == "drrl solved":
+            if name == "drrl solved" and not parts.objective.pairwise:
                 steps.append(_solver_steps(parts, state, turn + 1, gamma, radius))
     means = {name: float(np.mean(entry[3][1:])) for name, entry in runs.items()}
     base = means.get("softmax", next(iter(means.values())))
@@ -125,7 +125,9 @@ def _solver_steps(parts, state, epoch: int, gamma: float, radius: float) -> Row:
     rows = jnp.arange(parts.sampling.batch_size) % len(parts.dataset.train)
     batch = draw_batch(jax.random.key(epoch), parts.data, rows, parts.sampling)
     users, items = parts.objective.embeddings(state.params, parts.data)
-    scores = jnp.einsum("bd,bnd->bn", users[batch.users], items[batch.negatives])
+    shared = batch.negatives.ndim == 1  # by all rows of the batch
+    products = "bd,nd->bn" if shared else "bd,bnd->bn"
+    scores = jnp.einsum(products, users[batch.users], items[batch.negatives])
     found = dro.worst_case(scores, gamma=gamma, radius=radius)
     count = np.asarray(found.num_steps)
     return {"epoch": epoch, "mean": float(count.mean()), "most": int(count.max())}

@@ -135,7 +135,9 @@ def detect(lines: list[str], where: str = "the file") -> Format:
     if _is_header(fields):
         return _named("table", separator, fields, where)
     _refuse_unknown_header(lines, separator, where)
-    if separator is not None:
+    if separator is None:
+        _refuse_title(lines, where)
+    else:
         _refuse_lists(lines, separator, where)
         name = "pairs" if len(fields) == 2 else "ratings"
         return _positional(name, separator, first, where)
@@ -183,6 +185,22 @@ def _refuse_unknown_header(lines: list[str], separator: str | None, where: str) 
             f" user_id and item_id, got {lines[0][:60]!r} above lines of numbers;"
             " format= names a format that has no header."
         )
+
+
+def _refuse_title(lines: list[str], where: str) -> None:
+    """Refuses a first line without the tabs or commas that most others have."""
+    first, below = lines[0].lstrip(), lines[1:]
+    if not first or not below:
+        return
+    for mark, name in (("\t", "tabs"), (",", "commas")):
+        alike = sum(mark in line for line in below)
+        # Blanks and tabs may stand for each other, where as many fields come of it.
+        blanks = mark == "\t" and len(first.split()) == len(below[-1].split())
+        if 2 * alike > len(below) and (first[0] in "#%" or not blanks):
+            raise ValueError(
+                f"{where}:1: expected fields separated by {name}, as in the lines below,"
+                f" got {first[:60]!r}; delete a title or comment above the data."
+            )
 
 
 def _refuse_lists(lines: list[str], separator: str, where: str) -> None:
@@ -236,10 +254,14 @@ def _named(name: str, separator: str | None, fields: list[str], where: str) -> F
     ]
     if not {"user", "item"} <= set(columns):
         raise ValueError(
-            f"{where}:1: expected a header that names a user and an item column, "
-            f"got {fields}."
+            f"{where}:1: expected a header that names a user and an item column, such as "
+            f"user_id and item_id; got {fields}."
         )
-    left_out = tuple(f for f, column in zip(fields, columns) if not column)
+    left_out = tuple(
+        field or f"column {number} without a name"
+        for number, (field, column) in enumerate(zip(fields, columns), 1)
+        if not column
+    )
     return Format(name, separator, tuple(columns), True, left_out)
 
 

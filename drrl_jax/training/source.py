@@ -55,6 +55,11 @@ def check_source(fields: config_dict.ConfigDict) -> None:
     """
     source = fields.source
     check_choice("data.source", source, data.loading.SOURCES)
+    if source == "synthetic" and fields.path:
+        raise ValueError(
+            "data.path must be empty for data.source='synthetic' (of a file or a folder"
+            f" data.source is 'files'); got {fields.path!r}."
+        )
     takes = {*OPTIONS[source], *(("name",) if source == "tfds" else ())}
     for name in ("name", *_KINDS):
         if fields[name] is not None and name not in takes:

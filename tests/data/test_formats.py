@@ -238,3 +238,14 @@ def test_ids_that_int64_does_not_hold_are_text():
 def test_as_many_long_lines_as_short_ones_are_read_as_the_first():
     assert formats.detect(["1 2", "1 3 4"]).name == "pairs"
     assert formats.detect(["1 3 4", "1 2"]).name == "ratings"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# exported\n0\t1\n0\t2\n", "My ratings\nuser_id,item_id,rating\n0,1,3\n0,2,4\n",
+     "#\n0,1\n", "# exported\nuser_id\titem_id\n0\t1\n",
+     "a title of five words\n0\t1\n0\t2\n"],
+)  # fmt: skip
+def test_a_title_above_the_data_is_refused(text):
+    with pytest.raises(ValueError, match=":1: expected .*, got"):
+        formats.detect(text.splitlines())
