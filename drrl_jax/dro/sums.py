@@ -31,6 +31,23 @@ def _row_sums_jvp(terms, tangents):
     return row_sums(*terms), tuple(jnp.sum(t, axis=-1) for t in tangents)
 
 
+def row_sum_of(first: Array, a: Array, b: Array) -> Array:
+    """The sum over the last axis of ``a`` in rows where ``first``, else of ``b``.
+
+    Args:
+      first: which rows. bool [...]
+      a: entries. [..., n]
+      b: others of the same shape and type. [..., n]
+
+    Returns:
+      One sum a row. [...]
+    """
+    if jax.default_backend() == "cpu":  # one sum alone would be written down
+        of_a, of_b = row_sums(a, b)
+        return jnp.where(first, of_a, of_b)
+    return jnp.sum(jnp.where(first[..., None], a, b), axis=-1)
+
+
 @jax.custom_jvp
 def row_sum_and_max(added: Array, compared: Array) -> tuple[Array, Array]:
     """The sum of one array and the maximum of another over the last axis.

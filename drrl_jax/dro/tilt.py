@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from drrl_jax.dro.sums import row_sums
+from drrl_jax.dro.sums import row_sum_of, row_sums
 
 
 class Tilt(NamedTuple):
@@ -182,8 +182,7 @@ def log_mean(powers: Powers, probs: Array, mild: Array) -> Array:
       mild: rows whose powers are all close to 1, where the sum is 1 less a small
         number that must keep its digits. [...]
     """
-    far, near = row_sums(probs * powers.values, probs * powers.less_one)
-    total = jnp.where(mild, near, far)
+    total = row_sum_of(mild, probs * powers.less_one, probs * powers.values)
     # Rows with nothing to use sum to 0.
     some = mild | (total > 0)
     logs = jnp.log(jnp.where(some & ~mild, total, 1))

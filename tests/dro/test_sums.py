@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drrl_jax import dro
-from drrl_jax.dro.sums import row_sum_and_max, row_sums
+from drrl_jax.dro.sums import row_sum_and_max, row_sum_of, row_sums
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 64, 275, 1000])
@@ -73,3 +73,13 @@ def test_ties_share_the_derivative_of_a_maximum():
     assert jnp.all(
         jnp.isfinite(jax.grad(lambda x: row_sum_and_max(x, x)[1][0])(nothing))
     )
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_a_sum_of_either(backend, monkeypatch):
+    a, b = np.random.default_rng(0).normal(size=(2, 3, 20)).astype(np.float32)
+    first = jnp.array([True, False, True])
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    found = row_sum_of(first, jnp.asarray(a), jnp.asarray(b))
+    want = np.where(first, a.sum(-1), b.sum(-1))
+    np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
