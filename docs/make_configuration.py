@@ -140,6 +140,8 @@ def page() -> str:
                 "| field | default | meaning |",
                 "|---|---|---|",
             ]
+        if name not in MEANINGS:
+            raise KeyError(f"MEANINGS must say what {name} means; it has no row.")
         by = takers(name)
         meaning = MEANINGS[name] + (f" ({by})" if by else "")
         lines.append(f"| `{name}` | `{rows[name]!r}` | {meaning} |")

@@ -48,10 +48,14 @@ class Checkpointer:
                 force=True,
             )
         except (OSError, ValueError) as error:
+            # A file that went while it was written was taken by a run beside this one.
+            cure = "Free some space"
+            if isinstance(error, FileNotFoundError):
+                cure = "Let no other run write there"
             raise CheckpointError(
                 f"The checkpoint of epoch {epoch} could not be written to"
                 f" {self.directory} ({_first_line(error)}); the one before it, if any,"
-                " is whole. Free some space and run the same command to resume."
+                f" is whole. {cure} and run the same command to resume."
             ) from error
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]]:

@@ -192,3 +192,22 @@ def test_the_best_of_a_run_is_not_measured_on_other_data(tmp_path):
     other = dataclasses.replace(dataset, test=dataset.valid, valid=dataset.test)
     with pytest.raises(ValueError, match="holds a run on other data"):
         training.load_best(tmp_path, dataset=other)
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (OSError(28, "No space left on device"), "Free some space"),
+        (FileNotFoundError(2, "No such file"), "Let no other run write there"),
+    ],
+)
+def test_a_checkpoint_that_is_not_written_says_what_to_do(
+    tmp_path, monkeypatch, error, cure
+):
+    def fails(*_, **__):
+        raise error
+
+    keeper = training.Checkpointer(tmp_path)
+    monkeypatch.setattr(keeper._manager, "save", fails)
+    with pytest.raises(training.CheckpointError, match=f"epoch 3 could not .* {cure}"):
+        keeper.save(3, {"x": np.zeros(2)}, {})
