@@ -20,7 +20,6 @@ every start; starts that do not meet say that the validation gradient hardly see
 """
 
 import json
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -69,14 +68,10 @@ def run(
     cli.check_names("modes", modes, MODES)
     # What learning refuses, before what is fixed is trained.
     cli.check_names("criterion", [criterion], bilevel.CRITERIA)
-    bounds = [1 + math.exp(logit) for logit in (bilevel.LEAST, bilevel.MOST)]
-    cli.check_numbers("gammas", gammas, *(bounds if groups else (1, 1e9)), above=True)
-    optimiser = study.config.training.optimiser
-    if groups and optimiser.startswith("sparse_"):
-        raise ValueError(
-            "an order is learned through dense updates; got training.optimiser"
-            f" {optimiser!r}."
-        )
+    bounds = bilevel.ORDERS if groups else (1, 1e9)
+    cli.check_numbers("gammas", gammas, *bounds, above=True)
+    if groups:
+        bilevel.check_dense(study.config)
     if not gammas:
         raise ValueError("gammas must hold an order to start from; got none.")
     study_lib.need_epochs(study.config, "choose by")
@@ -87,14 +82,13 @@ def run(
     cli.check_numbers("rate", [str(rate)], 0, above=True)
     cli.check_numbers("inner_steps", [str(inner_steps)], 1, whole=True)
     options = {"rate": rate, "inner_steps": inner_steps, "criterion": criterion}
-    of_mode: dict[str, dict[str, Any]] = {
-        "tempered": {"loss.name": "drrl_tempered", "loss.temperature": temperature},
-        "solved": {"loss.name": "drrl", "loss.radius": radius},
-    }
     tuning: list[Row] = []
     final: list[Row] = []
     for mode in modes:
-        changes = of_mode[mode]
+        changes = {
+            "tempered": {"loss.name": "drrl_tempered", "loss.temperature": temperature},
+            "solved": {"loss.name": "drrl", "loss.radius": radius},
+        }[mode]
         for count in (0, *map(int, groups)):
             name = _name(count)
             tried = [

@@ -27,6 +27,14 @@ def _save(figure: Any, path: pathlib.Path) -> None:
     figure.savefig(path, dpi=90)
 
 
+def _panels(rows: Sequence[Row], panel: str | None) -> dict[Any, list[Row]]:
+    """The rows of each picture by its title: the values of a label, or one and no title."""
+    pictures: dict[Any, list[Row]] = {}
+    for row in rows:
+        pictures.setdefault(row[panel] if panel else None, []).append(row)
+    return pictures
+
+
 def dots(
     rows: Sequence[Row],
     value: str,
@@ -41,14 +49,13 @@ def dots(
     Bars are a standard deviation over seeds to each side. With ``panel``, a picture beside
     the other for each value of that label, on an axis of its own. ``zero`` marks 0.
     """
-    panels = list(dict.fromkeys(row[panel] for row in rows)) if panel else [None]
+    panels = _panels(rows, panel)
     names = list(dict.fromkeys(str(row[by]) for row in rows))
     width = 7 if len(panels) == 1 else 2 + 3.5 * len(panels)
     figure = _figure(width, 0.45 * len(names) + 1)
     pictures = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     several = False
-    for axes, title in zip(pictures, panels):
-        shown = [row for row in rows if panel is None or row[panel] == title]
+    for axes, (title, shown) in zip(pictures, panels.items()):
         summary = study_lib.summarise(shown, [by], [value])
         places = [names.index(str(line[by])) for line in summary]
         spread = np.nan_to_num([line[f"{value}/std"] for line in summary])
@@ -86,14 +93,13 @@ def lines(
     names = list(dict.fromkeys(row[by] for row in rows))
     many = len(names) > 8
     colours = colormaps["tab20" if len(names) > 10 else "tab10"].colors
-    panels = list(dict.fromkeys(row[panel] for row in rows)) if panel else [None]
+    panels = _panels(rows, panel)
     width = 6.5 if len(panels) == 1 else 4.5 * len(panels)
     width += 2 * many
     figure = _figure(width, 4)
     pictures = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     explained: set[Any] = set()  # a line is named where it is first seen
-    for axes, title in zip(pictures, panels):
-        shown = [row for row in rows if panel is None or row[panel] == title]
+    for axes, (title, shown) in zip(pictures, panels.items()):
         for name in dict.fromkeys(row[by] for row in shown):
             members = [row for row in shown if row[by] == name]
             summary = study_lib.summarise(members, [x], [y])

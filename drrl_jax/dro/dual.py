@@ -77,12 +77,15 @@ def dual(
     kappa = rows(kappa_of(gamma, dtype), "gamma", row.distance)
     scale = rows(weight, "weight", row.distance)
     extra = rows(epsilon, "epsilon", row.distance)
-    over = (row.best - beta)[..., None] - row.distance
-    terms = scale[..., None] * jnp.where(over > 0, over, 0) + extra[..., None]
+
+    def term(over: Array, scale: Array, extra: Array) -> Array:
+        return scale * jnp.where(over > 0, over, 0) + extra
+
+    margin = row.best - beta
+    terms = term(margin[..., None] - row.distance, scale[..., None], extra[..., None])
     terms = jnp.where(row.used, terms, 0)
-    # The term of the best score, known without another look at the others.
-    top = scale * jnp.maximum(row.best - beta, 0) + extra
-    top = lax.stop_gradient(jnp.where(row.some, top, 0))
+    # That of the best score, known without another look at the others.
+    top = lax.stop_gradient(jnp.where(row.some, term(margin, scale, extra), 0))
     value = power_mean(terms, top, row.probs, kappa, whole_power(gamma)) + beta
     value = jnp.where(row.some, value, 0)
     return value.astype(output_dtype(values))

@@ -18,6 +18,7 @@ of :math:`\kappa = (\gamma - 1)/\gamma`; one for all users, or one for each grou
 """
 
 import dataclasses
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import config_dict
 
 from drrl_jax import data as data_lib
 from drrl_jax import losses
@@ -40,7 +42,8 @@ from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.state import DeviceData, Stream, TrainState
 
 CRITERIA = ("softmax", "bpr", "psl")
-LEAST, MOST = -5.0, 5.0  # of the logit: orders from 1.007 to 149
+LEAST, MOST = -5.0, 5.0  # of the logit
+ORDERS = 1 + math.exp(LEAST), 1 + math.exp(MOST)  # from 1.007 to 149
 # Under the root of Adam's second moment: as small as its own epsilon is beside it.
 EPS_ROOT = 1e-16
 
@@ -77,6 +80,15 @@ def activity_groups(parts: Parts, count: int) -> np.ndarray:
     degrees = np.bincount(parts.dataset.train.users, minlength=num_users)
     rank = degrees.argsort(kind="stable").argsort(kind="stable")
     return (rank * count // len(rank)).astype(np.int32)
+
+
+def check_dense(config: config_dict.ConfigDict) -> None:
+    """Refuses an optimiser through whose updates no order is learned."""
+    if config.training.optimiser.startswith("sparse_"):
+        raise ValueError(
+            "an order is learned through dense updates; got training.optimiser"
+            f" {config.training.optimiser!r}."
+        )
 
 
 def learn_order(
@@ -116,11 +128,7 @@ def learn_order(
             "an order is learned for loss.threshold_mode 'solved' or 'row'; got"
             f" {parts.objective.loss_name!r} in mode {parts.objective.mode!r}."
         )
-    if parts.config.training.optimiser.startswith("sparse_"):
-        raise ValueError(
-            "an order is learned through dense updates; got training.optimiser"
-            f" {parts.config.training.optimiser!r}."
-        )
+    check_dense(parts.config)
     if not len(parts.dataset.valid):
         raise ValueError(f"{parts.dataset.name} has no validation interactions.")
     if parts.config.loss.weight is not None:
@@ -128,7 +136,7 @@ def learn_order(
             "an order is learned at a loss.radius, not at a loss.weight, whose radius"
             f" follows from the order; got loss.weight={parts.config.loss.weight}."
         )
-    lowest, highest = 1 + np.exp(LEAST), 1 + np.exp(MOST)
+    lowest, highest = ORDERS
     if not lowest <= start <= highest:
         raise ValueError(
             f"start must be an order from {lowest:.4g} to {highest:.4g}; got {start!r}."

@@ -304,9 +304,8 @@ def test_masked_mean_over_an_axis():
 def test_masked_mean_counts_beyond_the_type():
     many = jnp.full(100_000, 0.5, jnp.float16)
     assert masked_mean(many) == 0.5 and masked_mean(many).dtype == jnp.float16
-    with jax.default_device(
-        jax.devices("cpu")[0]
-    ):  # a GPU's 300 / 300 is 1 but for a bit
+    processor = jax.devices("cpu")[0]  # a GPU's 300 / 300 is 1 but for a bit
+    with jax.default_device(processor):
         assert masked_mean(jnp.ones(300, jnp.int8)) == 1
     assert masked_mean(jnp.array([True, True, False, False])) == 0.5
 
