@@ -7,18 +7,22 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from drrl_jax._numbers import broadcasts, check_real, check_scores, spread, wide
-from drrl_jax.dro.sums import row_sum_and_max
+from drrl_jax.dro.sums import row_extent
 
 
 class Candidates(NamedTuple):
     """Scores and base probabilities of rows, with masked entries neutralised.
 
     Attributes:
-      distance: ``best - values``, at least 0, and 0 where masked. [..., n]
+      distance: ``best - values`` with the best score a constant, at least 0, and 0 where
+        masked. [..., n]
       probs: base probabilities, summing to 1 over the used entries of a row, 0 where
         masked (and all 0 in a row with nothing to use). [..., n]
       share: the base probability of a used entry where all have the same. [...]
       best: the largest used value of a row, 0 in a row with nothing to use. [...]
+      range: the largest distance of a row, a constant. [...]
+      tied: the base probability of the entries that have the best value, 1 in a row with
+        nothing to use. [...]
       used: the entries that count: not masked, of positive probability. [..., n]
       some: the rows that have any. [...]
     """
@@ -27,8 +31,15 @@ class Candidates(NamedTuple):
     probs: Array
     share: Array
     best: Array
+    range: Array
+    tied: Array
     used: Array
     some: Array
+
+    @property
+    def moved(self) -> Array:
+        """0, with the derivative of the best score, by which distances grow. [...]"""
+        return self.best - lax.stop_gradient(self.best)
 
 
 def output_dtype(values: ArrayLike) -> jnp.dtype:
@@ -47,8 +58,6 @@ def candidates(
     values: ArrayLike,
     probs: ArrayLike | None,
     where: ArrayLike | None,
-    *,
-    hold: bool = False,
 ) -> Candidates:
     """Checks shapes and turns scores into distances from the best used one.
 
@@ -57,8 +66,6 @@ def candidates(
       probs: nonnegative base weights, uniform if ``None``; normalised here over the
         used entries. Broadcasts to ``values``.
       where: which entries to use, all if ``None``. Broadcasts to ``values``.
-      hold: whether distances are from a constant, as suits what does not depend on
-        where they are measured from: the maximum's derivative costs several passes.
 
     Returns:
       The rows' `Candidates`, in the working type.
@@ -81,11 +88,7 @@ def candidates(
     scores = jnp.asarray(values).astype(dtype)
     if probs is None and where is None:
         # Like the scores, whose sharding they take with their shape.
-        used = jnp.ones_like(scores, bool)
-        base = jnp.full_like(scores, 1 / shape[-1])
-        best = jnp.max(scores, axis=-1)
-        share = jnp.full_like(best, 1 / shape[-1])
-        some = jnp.ones_like(best, bool)
+        used, base = jnp.ones_like(scores, bool), jnp.ones_like(scores)
     else:
         base = jnp.ones((), dtype) if probs is None else jnp.asarray(probs, dtype)
         mask = jnp.ones((), bool) if where is None else jnp.asarray(where, bool)
@@ -101,16 +104,24 @@ def candidates(
             heaviest = lax.stop_gradient(jnp.max(base, axis=-1, keepdims=True))
             half = jnp.exp2(-jnp.log2(jnp.where(heaviest > 0, heaviest, 1)) / 2)
             base = base * half * half
-        total, best = row_sum_and_max(base, jnp.where(used, scores, -jnp.inf))
-        some = total > 0
-        total = jnp.where(some, total, 1)
-        share, base = 1 / total, base / total[..., None]
-        best = jnp.where(some, best, 0)
-        # Masked entries may hold anything, so they leave before any arithmetic.
-        scores = jnp.where(used, scores, 0)
-    top = lax.stop_gradient(best) if hold else best
-    distance = jnp.where(used, top[..., None] - scores, 0)
-    return Candidates(distance, base, share, best, used, some)
+    total, best, least, tied = row_extent(base, scores, used)
+    some = total > 0
+    total, tied = jnp.where(some, total, 1), jnp.where(some, tied, 1)
+    best, least = jnp.where(some, best, 0), jnp.where(some, least, 0)
+    # From a constant: what depends on where distances are measured from adds `moved`.
+    # Masked entries may hold anything, so they leave before any arithmetic.
+    top = lax.stop_gradient(best)[..., None]
+    distance = jnp.where(used, top - jnp.where(used, scores, 0), 0)
+    return Candidates(
+        distance,
+        base / total[..., None],
+        1 / total,
+        best,
+        lax.stop_gradient(best - least),
+        tied / total,
+        used,
+        some,
+    )
 
 
 def rows(x: ArrayLike, name: str, scores: Array) -> Array:

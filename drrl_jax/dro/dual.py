@@ -81,7 +81,8 @@ def dual(
     def term(over: Array, scale: Array, extra: Array) -> Array:
         return scale * jnp.where(over > 0, over, 0) + extra
 
-    margin = row.best - beta
+    # What exceeds the threshold does not depend on where distances are measured from.
+    margin = lax.stop_gradient(row.best) - beta
     terms = term(margin[..., None] - row.distance, scale[..., None], extra[..., None])
     terms = jnp.where(row.used, terms, 0)
     # That of the best score, known without another look at the others.

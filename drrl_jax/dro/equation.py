@@ -10,7 +10,10 @@ from drrl_jax.dro.tilt import Stated, Tilt, tilt
 
 
 class Rows(NamedTuple):
-    """The budget equation of rows whose distances are scaled to a largest of 1."""
+    """The budget equation of rows whose distances are scaled to a largest of 1.
+
+    Between the functions of this package rows are `light` where their form has it.
+    """
 
     distance: Array  # [..., n]
     probs: Array  # [..., n]
@@ -18,6 +21,8 @@ class Rows(NamedTuple):
     kappa: Array  # [...]
     radius: Array  # [...]
     largest: Array  # [...] the largest budget, log(1 / q(best))
+    mean: Array  # [...] of the distances
+    variance: Array  # [...]
 
 
 class Form(NamedTuple):
@@ -37,26 +42,33 @@ class Form(NamedTuple):
         return self.uniform and self.whole is not None
 
 
-def light(row: Rows, form: Form) -> Rows:
-    """Uniform rows of whole powers in one array, not two; others as they are.
+def light(
+    distance: Array, probs: Array, share: Array, form: Form
+) -> tuple[Array, Array]:
+    """Distances and probabilities of uniform rows of whole powers in one array, not two.
 
-    Distances are infinite where entries are deleted, and ``probs`` is what the others
-    have, [..., 1].
+    Entries that are deleted are `far` away, and the probability is what the others have,
+    [..., 1]. Those of other forms are as they were.
     """
     if not form.lightens:
-        return row
-    distance = jnp.where(row.probs > 0, row.distance, jnp.inf)
-    return row._replace(distance=distance, probs=row.share[..., None])
+        return distance, probs
+    return jnp.where(probs > 0, distance, far(distance.dtype)), share[..., None]
 
 
-def full(row: Rows, form: Form) -> Rows:
-    """The rows of which `light` made these, or these if it did not."""
+def full(distance: Array, probs: Array, form: Form) -> tuple[Array, Array]:
+    """What `light` made these of, or these if it made nothing."""
     if not form.lightens:
-        return row
-    used = row.distance < jnp.inf
-    return row._replace(
-        distance=jnp.where(used, row.distance, 0), probs=jnp.where(used, row.probs, 0)
-    )
+        return distance, probs
+    used = distance < far(distance.dtype)
+    return jnp.where(used, distance, 0), jnp.where(used, probs, 0)
+
+
+def far(dtype: jnp.dtype) -> float:
+    """The distance of deleted entries, outside the support at every temperature.
+
+    Not infinity, which times a cotangent of 0 would be NaN.
+    """
+    return 1 / bounds(dtype)[0]
 
 
 class Edge(NamedTuple):
@@ -100,14 +112,16 @@ class Root(NamedTuple):
     steps: Array
 
 
-def tilt_at(
-    row: Rows, tau: Array, edge: Edge | None = None, whole: int | None = None
-) -> Tilt:
+def tilt_at(row: Rows, tau: Array, whole: int | None, edge: Edge | None = None) -> Tilt:
     """The tilted distribution at a temperature in units of the row's range."""
-    mild = lax.stop_gradient(tau > 1)
     x = row.distance * (1 / tau)[..., None]
     stated = None if edge is None else edge.stated(row.distance, row.kappa)
-    return tilt(x, row.probs, row.kappa, mild, stated, whole)
+    return tilt(x, row.probs, row.kappa, is_mild(tau), stated, whole)
+
+
+def is_mild(tau: Array) -> Array:
+    """Rows whose range is less than the temperature."""
+    return lax.stop_gradient(tau > 1)
 
 
 def reach(share: Array, kappa: Array) -> Array:
@@ -153,8 +167,6 @@ def first_guess(row: Rows) -> Array:
     ``t = sqrt((1 - kappa) / (2 radius)) / kappa`` and order infinity has the quantile;
     in between, above order 2, a fit to the solution on a normal density.
     """
-    mean = jnp.sum(row.probs * row.distance, axis=-1)
-    square = jnp.sum(row.probs * (row.distance - mean[..., None]) ** 2, axis=-1)
     share = jnp.minimum(row.radius / jnp.maximum(row.largest, 1e-6), 0.999)
     odds = row.radius / (1 - share)
     odds = jnp.maximum(odds, jnp.finfo(odds.dtype).eps ** 2)
@@ -166,6 +178,6 @@ def first_guess(row: Rows) -> Array:
     steep = small * width / (width + 0.93 * row.kappa) + row.kappa * quantile
     steep = jnp.where(small > 2 * row.kappa, jnp.maximum(steep, small), steep)
     spread = jnp.where(row.kappa > 0.5, steep, small)
-    tau = row.kappa * mean + jnp.sqrt(square) * spread
+    tau = row.kappa * row.mean + jnp.sqrt(row.variance) * spread
     low, high = bounds(row.distance.dtype)
     return jnp.clip(tau, low, high)

@@ -17,9 +17,9 @@ from drrl_jax.dro.candidates import (
     working_dtype,
 )
 from drrl_jax.dro.order import kappa_of, whole_power
-from drrl_jax.dro.temperature import is_mild
+from drrl_jax.dro.temperature import dual_value, is_mild
 from drrl_jax.dro.tilt import tilt
-from drrl_jax.dro.worst_case import envelope_value
+from drrl_jax.dro.worst_case import envelope
 
 
 class MatchedCase(NamedTuple):
@@ -109,17 +109,17 @@ def _at_temperature(
     tau = lax.stop_gradient(rows(temperature, "temperature", row.distance))
     kappa = rows(kappa, "gamma", row.distance)
     at = tilt(
-        row.distance / tau[..., None],
+        (row.distance + row.moved[..., None]) / tau[..., None],
         row.probs,
         kappa,
-        is_mild(row.distance, tau),
+        is_mild(row, tau),
         whole=whole,
     )
     weights = jnp.where(row.used, row.probs * at.powers / at.mass[..., None], 0)
     radius = lax.stop_gradient(jnp.where(row.some, jnp.maximum(at.divergence, 0), 0))
     # The value needs no derivative of where distances are measured from.
-    held = candidates(values, probs, where, hold=True)
-    held = held._replace(best=lax.stop_gradient(held.best))
-    value = envelope_value(held, weights, tau, kappa, radius, whole)
+    held = row._replace(best=lax.stop_gradient(row.best))
+    value = dual_value(held, tau, kappa, radius, whole)
+    value = envelope(value, held, weights, tau, kappa, radius, whole)
     out = output_dtype(values)
     return MatchedCase(value.astype(out), weights.astype(out), radius.astype(out))

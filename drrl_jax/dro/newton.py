@@ -18,7 +18,6 @@ from drrl_jax.dro.equation import (
     Rows,
     bounds,
     budget_tolerance,
-    full,
     target_logit,
     tilt_at,
 )
@@ -131,7 +130,7 @@ def _careful(row: Rows, form: Form) -> Budget:
         if form.lightens and not within():
             # Else XLA writes the full rows down before the loop, whether or not it turns.
             given, tau = lax.optimization_barrier((row, tau))
-        at = tilt_at(full(given, form), tau, whole=form.whole)
+        at = tilt_at(given, tau, form.whole)
         return at.divergence, at.slope
 
     return budget

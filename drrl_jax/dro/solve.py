@@ -14,6 +14,7 @@ from drrl_jax.dro.equation import (
     Form,
     Root,
     Rows,
+    far,
     first_guess,
     full,
     light,
@@ -33,19 +34,20 @@ _SAMPLE_STEPS = 4
 
 
 def starting_point(row: Rows, active: Array, form: Form) -> Array:
-    """A temperature to start `light` rows from: of long ones, that of a sample of theirs.
+    """A temperature to start rows from: of long ones, that of a sample of theirs.
 
     Every so many-th score, the best one among them: a step there costs a fraction of
     one on the row, and saves one or two of those.
     """
     width = row.distance.shape[-1]
     stride = width // _SAMPLE
+    guess = first_guess(row)
     if form.whole is None or stride < 4:
-        return first_guess(full(row, form))
+        return guess
     chosen = slice(None, stride * _SAMPLE, stride)
-    every = full(row, form)
-    distance = every.distance[..., chosen].at[..., 0].set(0)
-    probs = every.probs[..., chosen]
+    probs = row.probs if form.lightens else row.probs[..., chosen]
+    distance, probs = full(row.distance[..., chosen], probs, form)
+    distance = distance.at[..., 0].set(0)
     # The best score may be one that a mask had removed from the sample's first place.
     least = jnp.max(probs, axis=-1)
     probs = probs.at[..., 0].set(jnp.maximum(probs[..., 0], least))
@@ -55,25 +57,14 @@ def starting_point(row: Rows, active: Array, form: Form) -> Array:
     # A row with nothing to use: whatever it solves, its logarithms are finite.
     share = jnp.where(some, probs[..., 0], 1)
     largest = -jnp.log(share)
+    distance, probs = light(distance, probs, share, form)
     sample = row._replace(distance=distance, probs=probs, share=share, largest=largest)
+    # Else its sample says nothing: it has too few scores, or the best only.
     solvable = active & (row.radius < 0.9 * largest)
-    guess = first_guess(sample)
     guess, _, _ = newton.solve(
-        light(sample, form),
-        guess,
-        solvable,
-        _SAMPLE_STEPS,
-        form,
-        fast=True,
-        at_once=_at_once(),
+        sample, guess, solvable, _SAMPLE_STEPS, form, fast=True, at_once=_at_once()
     )
-    # A row whose sample says nothing: too few of its scores, or the best only.
-    left = active & ~solvable
-    return lax.cond(
-        jnp.any(left),
-        lambda: jnp.where(left, first_guess(full(row, form)), guess),
-        lambda: guess,
-    )
+    return guess
 
 
 def _at_once() -> int:
@@ -87,10 +78,10 @@ def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
         return _in_passes(row, start, active, form)
 
     def in_kernel(row: Rows, start: Array | None, active: Array) -> Root:
-        return _in_kernel(light(row, form), start, active, form)
+        return _in_kernel(row, start, active, form)
 
     if kernel.within():
-        return _at_hand(light(row, form), start, active, form)
+        return _at_hand(row, start, active, form)
     # Of other orders the steps want every bit of a quotient, which a kernel's lack.
     if form.whole is None:
         return passes(row, start, active)
@@ -98,28 +89,31 @@ def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
 
 
 def _at_hand(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
-    """`solve` of `light` rows where a pass costs next to nothing."""
-    guess = _started(start, first_guess(full(row, form)))
+    """`solve` where a pass costs next to nothing."""
+    guess = _started(start, first_guess(row))
     return solve_rows(row, guess, active, form)
 
 
 def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
-    """`solve` of `light` rows, all that is done with a row in one kernel."""
+    """`solve`, all that is done with a row in one kernel."""
     shape, width = row.kappa.shape, row.distance.shape[-1]
     wide = [row.distance] if form.uniform else [row.distance, row.probs]
     # Inactive rows have no radius, and arrays of flags no place in a kernel.
-    thin = [row.kappa, jnp.where(active, row.radius, 0), row.largest]
+    radius = jnp.where(active, row.radius, 0)
+    thin = [row.kappa, radius, row.largest, row.mean, row.variance]
     thin += [] if start is None else [start]
 
     def program(inside: Array, distance: Array, *given: Array) -> Root:
         del inside  # entries that are none are deleted ones
         if form.uniform:
-            used = jnp.sum(distance < math.inf, -1, dtype=jnp.int32, keepdims=True)
+            used = distance < far(distance.dtype)
+            used = jnp.sum(used, -1, dtype=jnp.int32, keepdims=True)
             given = (1 / jnp.maximum(used, 1).astype(distance.dtype), *given)
-        probs, kappa, radius, largest, *start = given
+        probs, kappa, radius, largest, mean, variance, *start = given
         some = radius > 0
         radius = jnp.where(some, radius, 1)
-        here = Rows(distance, probs, probs[..., 0], kappa, radius, largest)
+        share = probs[..., 0]
+        here = Rows(distance, probs, share, kappa, radius, largest, mean, variance)
         return _at_hand(here, start[0] if start else None, some, form)
 
     like = Root(row.kappa, None, jnp.zeros_like(row.kappa, jnp.int32))
@@ -128,7 +122,7 @@ def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
         [x.reshape(-1, width) for x in wide],
         [x.reshape(-1) for x in thin],
         jax.tree.map(lambda x: x.reshape(-1), like),
-        fill=[math.inf] if form.uniform else [0],
+        fill=[far(row.distance.dtype)] if form.uniform else [0],
         name="worst_case",
     )
     return jax.tree.map(lambda x: x.reshape(shape), found)
@@ -140,7 +134,6 @@ def _in_passes(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
     A block stays in cache from pass to pass, and stops when its own rows are done:
     several times faster on rows of thousands of scores.
     """
-    row = light(row, form)
     guess = _started(start, starting_point(row, active, form))
     shape = row.distance.shape
     total = math.prod(shape[:-1])
@@ -173,7 +166,7 @@ def _block(total: int, width: int) -> int:
 def solve_rows(
     row: Rows, guess: Array, active: Array, form: Form, at_once: int = 1
 ) -> Root:
-    """Newton on every active one of `light` rows, then the staircase where it failed."""
+    """Newton on every active row, then the staircase where it failed."""
     if form.whole is not None:
         # Two loops and no branch in one, both sides of which vmap would run. Up to
         # order 2 Newton does not fail.
@@ -205,7 +198,7 @@ def budget_root(row: Rows, start: Array | None, active: Array, form: Form) -> Ro
     ) -> Array:
         def residual(unknown: Array) -> Array:
             tau, edge = point(unknown)
-            gap = tilt_at(row, tau, edge, form.whole).divergence - row.radius
+            gap = tilt_at(row, tau, form.whole, edge).divergence - row.radius
             return jnp.where(active, gap, unknown)
 
         def tangent(linear, y: Array) -> Array:

@@ -64,7 +64,7 @@ def solve(row: Rows, guess: Array, active: Array, max_steps: int) -> Root:
         point = jnp.where(state.jump, moved, state.point)
         score = jnp.where(state.jump, state.below, point)
         edge = Edge(score, jnp.where(state.jump, state.share, 0))
-        at = tilt_at(row, row.kappa * point, edge)
+        at = tilt_at(row, row.kappa * point, None, edge)
         met = jnp.abs(at.divergence - row.radius) <= budget_tolerance(row.radius)
         kept = state.done | met
         gap = jnp.expm1(row.kappa * (row.radius - at.divergence))

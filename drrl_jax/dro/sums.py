@@ -1,7 +1,8 @@
-"""Several sums and maxima over the same rows in one pass."""
+"""Several sums, maxima and minima over the same rows in one pass."""
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ def row_sums(*terms: Array) -> tuple[Array, ...]:
     Returns:
       The sum of each. [...]
     """
-    return _over_rows(terms, [lax.add] * len(terms))
+    return _over_rows(terms, (0,) * len(terms), _sums, _added)
 
 
 @row_sums.defjvp
@@ -31,81 +32,123 @@ def _row_sums_jvp(terms, tangents):
     return row_sums(*terms), tuple(jnp.sum(t, axis=-1) for t in tangents)
 
 
-def row_sum_of(first: Array, a: Array, b: Array) -> Array:
+def row_sum_of(first: Array, a: Array, b: Array, *others: Array) -> tuple[Array, ...]:
     """The sum over the last axis of ``a`` in rows where ``first``, else of ``b``.
 
     Args:
       first: which rows. bool [...]
       a: entries. [..., n]
       b: others of the same shape and type. [..., n]
+      *others: more of these, of which all rows have the sums.
 
     Returns:
-      One sum a row. [...]
+      One sum a row, and those of the others. [...]
     """
     if jax.default_backend() == "cpu":  # one sum alone would be written down
-        of_a, of_b = row_sums(a, b)
-        return jnp.where(first, of_a, of_b)
-    return jnp.sum(jnp.where(first[..., None], a, b), axis=-1)
+        of_a, of_b, *rest = row_sums(a, b, *others)
+        return jnp.where(first, of_a, of_b), *rest
+    return row_sums(jnp.where(first[..., None], a, b), *others)
+
+
+class Extent(NamedTuple):
+    """The base weight of rows, and where their scores lie.
+
+    Attributes:
+      total: the sum of the weights. [...]
+      best: the largest score; minus infinity if nothing is used. [...]
+      least: the smallest, a constant; infinity if nothing is used. [...]
+      tied: the weight of the entries that have the largest score. [...]
+    """
+
+    total: Array
+    best: Array
+    least: Array
+    tied: Array
 
 
 @jax.custom_jvp
-def row_sum_and_max(added: Array, compared: Array) -> tuple[Array, Array]:
-    """The sum of one array and the maximum of another over the last axis.
+def row_extent(weights: Array, scores: Array, used: Array) -> Extent:
+    """The `Extent` of rows, read once.
 
-    Entries that are equally large share the maximum's derivative.
+    Entries that are equally large share the largest score's derivative by their weights.
 
     Args:
-      added: entries. [..., n]
-      compared: others of the same shape and type. [..., n]
-
-    Returns:
-      The sum and the maximum. [...]
+      weights: at least 0, and 0 where not used. [..., n]
+      scores: of the same type. [..., n]
+      used: the entries that count. bool [..., n]
     """
-    total, best = _over_rows([added, compared], [lax.add, lax.max])
-    return total, best
+    above = jnp.where(used, scores, -jnp.inf)
+    below = jnp.where(used, scores, jnp.inf)
+    terms = [weights, above, below, weights]
+    return Extent(*_over_rows(terms, (0, -math.inf, math.inf, 0), _extent, _joined))
 
 
-@row_sum_and_max.defjvp
-def _row_sum_and_max_jvp(primals, tangents):
-    (added, compared), (by_added, by_compared) = primals, tangents
-    total, best = row_sum_and_max(added, compared)
-    at = (compared == best[..., None]).astype(compared.dtype)
-    share = at / jnp.maximum(jnp.sum(at, axis=-1, keepdims=True), 1)
-    moved = jnp.sum(by_added, axis=-1), jnp.sum(by_compared * share, axis=-1)
-    return (total, best), moved
+@row_extent.defjvp
+def _row_extent_jvp(primals, tangents):
+    (weights, scores, used), (by_weights, by_scores, _) = primals, tangents
+    found = row_extent(weights, scores, used)
+    at = used & (scores == found.best[..., None])
+    share = weights / jnp.where(found.tied > 0, found.tied, 1)[..., None]
+    moved = Extent(
+        jnp.sum(by_weights, axis=-1),
+        jnp.sum(jnp.where(at, share * by_scores, 0), axis=-1),
+        jnp.zeros_like(found.least),
+        jnp.sum(jnp.where(at, by_weights, 0), axis=-1),
+    )
+    return found, moved
 
 
-Operation = Callable[[Array, Array], Array]
-_ALONE: dict[Operation, Callable] = {lax.add: jnp.sum, lax.max: jnp.max}
-_START: dict[Operation, float] = {lax.add: 0, lax.max: -math.inf}
+def _extent(*terms: Array) -> tuple[Array, ...]:
+    total, above, below, tied = terms
+    best = jnp.max(above, axis=-1)
+    tied = jnp.where(above == best[..., None], tied, 0)
+    ends = best, jnp.min(below, axis=-1)
+    return jnp.sum(total, axis=-1), *ends, jnp.sum(tied, axis=-1)
+
+
+def _joined(one: Sequence[Array], other: Sequence[Array]) -> tuple[Array, ...]:
+    best = jnp.maximum(one[1], other[1])
+    of_one = jnp.where(one[1] == best, one[3], 0)
+    of_other = jnp.where(other[1] == best, other[3], 0)
+    least = jnp.minimum(one[2], other[2])
+    return one[0] + other[0], best, least, of_one + of_other
+
+
+def _sums(*terms: Array) -> tuple[Array, ...]:
+    return tuple(jnp.sum(x, axis=-1) for x in terms)
+
+
+def _added(one: Sequence[Array], other: Sequence[Array]) -> tuple[Array, ...]:
+    return tuple(a + b for a, b in zip(one, other))
 
 
 def _over_rows(
-    terms: Sequence[Array], operations: Sequence[Operation]
+    terms: Sequence[Array],
+    start: Sequence[float],
+    alone: Callable[..., tuple[Array, ...]],
+    join: Callable[[Sequence[Array], Sequence[Array]], tuple[Array, ...]],
 ) -> tuple[Array, ...]:
-    """Each of the terms reduced over the last axis by its operation."""
+    """The terms reduced over the last axis, one by one or, on a CPU, in one loop.
+
+    Args:
+      terms: arrays of one shape. [..., n]
+      start: what `join` leaves the others as they are with.
+      alone: reduces the last axis of terms by operations of their own.
+      join: two reductions made one.
+    """
     parts = _PARTS if jax.default_backend() == "cpu" else 1
     shape = terms[0].shape
     width = shape[-1] // parts
     if parts == 1 or not width:
-        return tuple(_ALONE[f](x, axis=-1) for f, x in zip(operations, terms))
+        return alone(*terms)
+
+    def together(terms: Sequence[Array], axis: int) -> tuple[Array, ...]:
+        first = tuple(jnp.asarray(s, x.dtype) for s, x in zip(start, terms))
+        return lax.reduce(tuple(terms), first, join, (terms[0].ndim + axis,))
+
     even = parts * width
     folded = [term[..., :even].reshape(*shape[:-1], parts, width) for term in terms]
-    partial = _together(folded, operations, axis=-2)
-    found = [_ALONE[f](x, axis=-1) for f, x in zip(operations, partial)]
+    found = alone(*together(folded, axis=-2))
     if even < shape[-1]:
-        rest = _together([term[..., even:] for term in terms], operations, axis=-1)
-        found = [f(a, b) for f, a, b in zip(operations, found, rest)]
-    return tuple(found)
-
-
-def _together(
-    terms: Sequence[Array], operations: Sequence[Operation], axis: int
-) -> tuple[Array, ...]:
-    """All terms reduced over one axis in one loop."""
-    return lax.reduce(
-        tuple(terms),
-        tuple(jnp.asarray(_START[f], x.dtype) for f, x in zip(operations, terms)),
-        lambda a, b: tuple(f(x, y) for f, x, y in zip(operations, a, b)),
-        (terms[0].ndim + axis,),
-    )
+        found = join(found, together([term[..., even:] for term in terms], axis=-1))
+    return found

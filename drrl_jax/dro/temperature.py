@@ -6,6 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from drrl_jax._numbers import is_number
@@ -109,14 +110,77 @@ def dual_value(
     # The derivative of a quotient by a smaller number is not finite.
     some = temperature > bounds(temperature.dtype)[0]
     tau = jnp.where(some, temperature, 1)
-    x = row.distance / tau[..., None]
-    powers, _ = powers_of(x, kappa, whole, lower=False)
-    log_m = log_mean(powers, row.probs, is_mild(row.distance, tau))
-    growth = exp_power(jnp.where(some, eta + log_m, 0), kappa)
+    eta = jnp.where(some, eta, 0)
+    growth = dual_growth(
+        row.distance / tau[..., None],
+        row.moved / tau,
+        row.probs,
+        is_mild(row, tau),
+        kappa,
+        eta,
+        whole,
+    )
     # A row with nothing to use has value 0, its radius notwithstanding.
     return row.best + jnp.where(some & row.some, tau * growth, 0)
 
 
-def is_mild(distance: Array, temperature: Array) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(6,))
+def dual_growth(
+    x: Array,
+    moved: Array,
+    probs: Array,
+    mild: Array,
+    kappa: Array,
+    eta: Array,
+    whole: int | None,
+) -> Array:
+    """How many temperatures above its best score the dual objective of a row is.
+
+    Args:
+      x: distances over temperature. [..., n]
+      moved: by what all of a row's have grown: 0, for its derivative, which is known from
+        a sum in the same pass and would be the sum of another array. [...]
+      probs: as of `log_mean`.
+      mild: as of `log_mean`.
+      kappa: the reciprocal of the conjugate exponent. [...]
+      eta: the radius. [...]
+      whole: as of `powers_of`.
+    """
+    return _growth(x + moved[..., None], probs, mild, kappa, eta, whole)[0]
+
+
+def _growth(
+    x: Array, probs: Array, mild: Array, kappa: Array, eta: Array, whole: int | None
+) -> tuple[Array, Array]:
+    """`dual_growth`, and its derivative in ``moved``."""
+    powers, _ = powers_of(x, kappa, whole, lower=False)
+    lower, _ = powers_of(x, kappa, whole, lower=True)
+    log_m, mass = log_mean(powers, probs, mild, probs * lower.values)
+    log_mass = jnp.log(jnp.where(mass > 0, mass, 1))
+    slope = -jnp.exp(log_mass + kappa * eta - (1 - kappa) * log_m)
+    return exp_power(eta + log_m, kappa), slope
+
+
+def _growth_jvp(whole, primals, tangents):
+    x, moved, probs, mild, kappa, eta = primals
+    dx, dmoved, dprobs, _, dkappa, deta = tangents
+    at = {"x": x + moved[..., None], "probs": probs, "kappa": kappa, "eta": eta}
+    by = {"x": dx, "probs": dprobs, "kappa": dkappa, "eta": deta}
+    by = {k: v for k, v in by.items() if not isinstance(v, SymbolicZero)}
+
+    def of(some: dict[str, Array]) -> tuple[Array, Array]:
+        return _growth(**{**at, **some}, mild=mild, whole=whole)
+
+    (growth, slope), (tangent, _) = jax.jvp(of, ({k: at[k] for k in by},), (by,))
+    if not isinstance(dmoved, SymbolicZero):
+        tangent += slope * dmoved
+    return growth, tangent
+
+
+# A pass over the scores is saved for each argument that nothing is differentiated in.
+dual_growth.defjvp(_growth_jvp, symbolic_zeros=True)
+
+
+def is_mild(row: Candidates, temperature: Array) -> Array:
     """Rows where no score is further than a temperature from the best."""
-    return lax.stop_gradient(jnp.max(distance, axis=-1) < temperature)
+    return lax.stop_gradient(row.range < temperature)

@@ -8,6 +8,7 @@ powers are :math:`r^k = e^{L}` and :math:`r^{k-1} = e^{(1-\kappa)L}` with
 :math:`\kappa \to 0`: Kullback-Leibler is no special case.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -135,7 +136,8 @@ class Powers(NamedTuple):
 
     Attributes:
       values: ``r ** n``, 0 outside the support. [..., n]
-      less_one: ``r ** n - 1`` with all its digits where that is close to 0. [..., n]
+      less_one: ``r ** n - 1`` with all its digits where that is close to 0; of mild rows,
+        whose entries are no further than a temperature, but for deleted ones. [..., n]
     """
 
     values: Array
@@ -158,35 +160,67 @@ def powers_of(
     safe = jnp.where(support, x, 0)
     if whole is None:
         logs = log_power(safe, order)
-        logs = (1 - order) * logs if lower else logs
-        values, less_one = jnp.exp(logs), jnp.expm1(logs)
+        values, less_one = _exponentials((1 - order) * logs if lower else logs)
     else:
-        exponent = whole if lower else whole + 1
-        r = 1 - order * safe
-        values = lax.integer_pow(r, exponent)
-        # r ** n - 1 = -(1 - r) (1 + r + ... + r ** (n - 1))
-        series = jnp.ones_like(r)
-        for _ in range(exponent - 1):
-            series = 1 + r * series
-        less_one = -order * safe * series
-    outside = Powers(jnp.where(support, values, 0), jnp.where(support, less_one, -1))
-    return outside, support
+        values, less_one = _whole_powers(order * safe, whole if lower else whole + 1)
+    beyond = jnp.where(x < 2, -1, 0).astype(x.dtype)
+    return Powers(
+        jnp.where(support, values, 0), jnp.where(support, less_one, beyond)
+    ), support
 
 
-def log_mean(powers: Powers, probs: Array, mild: Array) -> Array:
-    """``log sum(probs * powers)`` over a row, without cancellation.
+@jax.custom_jvp
+def _exponentials(logs: Array) -> tuple[Array, Array]:
+    """``exp(logs)`` and that less 1, which have one derivative."""
+    return jnp.exp(logs), jnp.expm1(logs)
+
+
+@_exponentials.defjvp
+def _exponentials_jvp(primals, tangents):
+    found = _exponentials(*primals)
+    moved = found[0] * tangents[0]
+    return found, (moved, moved)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _whole_powers(z: Array, exponent: int) -> tuple[Array, Array]:
+    """``(1 - z) ** exponent`` and that less 1, which have one derivative."""
+    r = 1 - z
+    # r ** n - 1 = -(1 - r) (1 + r + ... + r ** (n - 1))
+    series = jnp.ones_like(r)
+    for _ in range(exponent - 1):
+        series = 1 + r * series
+    return lax.integer_pow(r, exponent), -z * series
+
+
+@_whole_powers.defjvp
+def _whole_powers_jvp(exponent, primals, tangents):
+    slope = -exponent * lax.integer_pow(1 - primals[0], exponent - 1)
+    moved = slope * tangents[0]
+    return _whole_powers(*primals, exponent), (moved, moved)
+
+
+def log_mean(
+    powers: Powers, probs: Array, mild: Array, *others: Array
+) -> tuple[Array, ...]:
+    """``log sum(probs * powers)`` over a row, without cancellation, and other sums.
 
     Args:
       powers: of the row's entries, at most 1.
       probs: base probabilities, summing to 1. [..., n]
       mild: rows whose powers are all close to 1, where the sum is 1 less a small
         number that must keep its digits. [...]
+      *others: entries that are summed in the same pass. [..., n]
+
+    Returns:
+      The logarithm, and the sums of the others. [...]
     """
-    total = row_sum_of(mild, probs * powers.less_one, probs * powers.values)
+    less_one, values = probs * powers.less_one, probs * powers.values
+    total, *rest = row_sum_of(mild, less_one, values, *others)
     # Rows with nothing to use sum to 0.
     some = mild | (total > 0)
     logs = jnp.log(jnp.where(some & ~mild, total, 1))
-    return jnp.where(mild, jnp.log1p(jnp.where(mild, total, 0)), logs)
+    return jnp.where(mild, jnp.log1p(jnp.where(mild, total, 0)), logs), *rest
 
 
 def tilt(
@@ -228,17 +262,16 @@ def tilt(
             jnp.where(known < 0, powers.less_one, known - 1),
         )
     safe = jnp.where(support, x, 0)
-    log_mass = log_mean(powers, probs, mild)
-    mass = jnp.exp(log_mass)
     weighted = probs * powers.values * safe
-    mean = jnp.sum(weighted, axis=-1) / mass
     eps = jnp.finfo(x.dtype).eps
     if whole is None:
         # An entry at the edge of the support has r = 0 up to rounding.
         squares = weighted * safe / jnp.maximum(1 - order * safe, eps)
     else:
         squares = probs * safe**2 * lax.integer_pow(1 - order * safe, whole - 1)
-    square = jnp.sum(squares, axis=-1) / mass
+    log_mass, mean, square = log_mean(powers, probs, mild, weighted, squares)
+    mass = jnp.exp(log_mass)
+    mean, square = mean / mass, square / mass
     mean = jnp.minimum(mean, (1 - eps) / jnp.maximum(kappa, eps))
     divergence = (1 - kappa) * log_power(mean, kappa) - log_mass
     slope = (kappa - 1) * (square - mean**2 / (1 - kappa * mean))

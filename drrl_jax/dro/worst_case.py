@@ -16,11 +16,11 @@ from drrl_jax.dro.candidates import (
     rows,
     working_dtype,
 )
-from drrl_jax.dro.equation import Form, Rows, bounds, tilt_at
+from drrl_jax.dro.equation import Form, Rows, bounds, full, is_mild, light, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
 from drrl_jax.dro.solve import budget_root
-from drrl_jax.dro.sums import row_sum_and_max
-from drrl_jax.dro.temperature import dual_value
+from drrl_jax.dro.sums import row_sums
+from drrl_jax.dro.temperature import dual_growth, dual_value
 from drrl_jax.dro.tilt import entropy_curvature
 
 
@@ -138,54 +138,65 @@ def _worst_case(
     whole: int | None,
 ) -> WorstCase:
     """`worst_case`, compiled once a shape also where the caller is not."""
-    row = candidates(values, probs, where, hold=True)
+    row = candidates(values, probs, where)
     dtype = row.distance.dtype
     kappa = rows(kappa, "gamma", row.distance)
     eta = rows(radius, "radius", row.distance)
     start = None if init is None else rows(init, "init", row.distance)
 
-    # The solver sees distances in units of the row's range.
-    ties = row.used & (row.distance <= 0)
-    tied, scale = row_sum_and_max(jnp.where(ties, row.probs, 0), row.distance)
-    scale = lax.stop_gradient(scale)
-    scale = jnp.where(scale > 0, scale, 1)
-    tied = jnp.where(tied > 0, tied, 1)
-    largest = lax.stop_gradient(-jnp.log(tied))
-    distance = row.distance / scale[..., None]
-    equation = Rows(distance, row.probs, row.share, kappa, eta, largest)
+    # From here on all is computed from what the solver sees: distances in units of the
+    # row's range, perhaps in one array.
+    form = Form(whole, probs is None)
+    scale = jnp.where(row.range > 0, row.range, 1)
+    distance, base = light(row.distance / scale[..., None], row.probs, row.share, form)
+    ties = (base > 0) & (distance <= 0)
+    near, q = lax.stop_gradient(full(distance, base, form))
+    mean, square = row_sums(q * near, q * near**2)
+    equation = Rows(
+        distance,
+        base,
+        row.share,
+        kappa,
+        eta,
+        largest=lax.stop_gradient(-jnp.log(row.tied)),
+        mean=mean,
+        variance=jnp.maximum(square - mean**2, 0),
+    )
 
     # Two ends need no solving: all weight on the best, and none moved at all.
     eps = jnp.finfo(dtype).eps
     low, high = bounds(dtype)
-    full = lax.stop_gradient(eta >= largest * (1 - 4 * eps))
-    active = lax.stop_gradient(eta > eps**2) & ~full
-    form = Form(whole, probs is None)
+    spent = lax.stop_gradient(eta >= equation.largest * (1 - 4 * eps))
+    active = lax.stop_gradient(eta > eps**2) & ~spent
     if start is not None:
         usable = jnp.isfinite(start) & (start > 0)
         start = jnp.where(usable, jnp.clip(start / scale, low, high), 0)
     root = budget_root(equation, start, active, form)
     tau = jnp.where(active, root.tau, high)
 
-    at = tilt_at(equation, tau, root.edge, whole)
-    at_best = jnp.where(ties, row.probs / tied[..., None], 0)
-    inner = row.probs * at.powers / at.mass[..., None]
-    weights = jnp.where(full[..., None], at_best, inner)
-    # Distances are from a constant (`hold`): of what is returned only the temperature,
-    # a distance from the best score itself, moves with that score.
-    held = row._replace(best=lax.stop_gradient(row.best))
-    moves = kappa * (row.best - held.best)
-    temperature = jnp.where(full, 0, scale * tau)
-    value = envelope_value(held, weights, temperature, kappa, eta, whole)
+    at = tilt_at(equation, tau, whole, root.edge)
+    at_best = jnp.where(ties, base / row.tied[..., None], 0)
+    inner = base * at.powers / at.mass[..., None]
+    weights = jnp.where(spent[..., None], at_best, inner)
+    # Of what is returned only the temperature, a distance from the best score itself,
+    # moves with that score.
+    best = lax.stop_gradient(row.best)
+    temperature = jnp.where(spent, 0, scale * tau)
+    x = distance * (1 / tau)[..., None]
+    growth = dual_growth(x, jnp.zeros_like(tau), base, is_mild(tau), kappa, eta, whole)
+    value = best + jnp.where(row.some & ~spent, scale * tau * growth, 0)
+    held = row._replace(best=best)
+    value = envelope(value, held, weights, temperature, kappa, eta, whole)
     finite = kappa > 0
     below = jnp.where(finite, temperature / jnp.where(finite, kappa, 1), jnp.inf)
-    below = held.best - jnp.where(temperature > 0, below, 0)
-    threshold = jnp.where(full, row.best, below)
+    below = best - jnp.where(temperature > 0, below, 0)
+    threshold = jnp.where(spent, row.best, below)
     out = output_dtype(values)
     return WorstCase(
         value.astype(out),
         weights.astype(out),
         threshold.astype(out),
-        (temperature + jnp.where(full, 0, moves)).astype(out),
+        (temperature + jnp.where(spent, 0, kappa * row.moved)).astype(out),
         root.steps,
     )
 
@@ -238,8 +249,9 @@ def worst_case_mean(
     ).value
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(5,))
-def envelope_value(
+@functools.partial(jax.custom_jvp, nondiff_argnums=(6,))
+def envelope(
+    value: Array,
     row: Candidates,
     weights: Array,
     temperature: Array,
@@ -247,27 +259,26 @@ def envelope_value(
     eta: Array,
     whole: int | None,
 ) -> Array:
-    """The dual objective at its minimum, whose tangents are the envelope's.
+    """The dual objective at its minimum, ``value``, with the envelope's tangents.
 
     The weights and the temperature depend on everything else: their tangents drop out
-    at first order, and carry the second.
+    at first order, and carry the second. So does that of the value, which is what
+    `dual_value` of the other arguments is.
     """
-    del weights
-    return dual_value(row, temperature, kappa, eta, whole)
+    del row, weights, temperature, kappa, eta, whole
+    return lax.stop_gradient(value)
 
 
 def _envelope_jvp(whole, primals, tangents):
-    row, weights, temperature, kappa, eta = primals
-    drow, _, _, dkappa, deta = tangents
+    value, row, weights, temperature, kappa, eta = primals
+    _, drow, _, _, dkappa, deta = tangents
 
     def of(probs: Array) -> Array:
         return dual_value(row._replace(probs=probs), temperature, kappa, eta, whole)
 
-    if isinstance(drow.probs, SymbolicZero):
-        value = of(row.probs)
-        partial = jnp.zeros_like(value)
-    else:
-        value, partial = jax.jvp(of, (row.probs,), (drow.probs,))
+    partial = jnp.zeros_like(value)
+    if not isinstance(drow.probs, SymbolicZero):
+        partial = jax.jvp(of, (row.probs,), (drow.probs,))[1]
     if not (isinstance(dkappa, SymbolicZero) and isinstance(deta, SymbolicZero)):
         by_kappa, by_eta = _ball_slopes(row, weights, temperature, kappa)
         partial += by_kappa * _dense(dkappa) + by_eta * _dense(deta)
@@ -312,4 +323,4 @@ def _dense(tangent: Array | SymbolicZero) -> Array:
 
 
 # A pass over the scores is saved for each argument that nothing is differentiated in.
-envelope_value.defjvp(_envelope_jvp, symbolic_zeros=True)
+envelope.defjvp(_envelope_jvp, symbolic_zeros=True)
