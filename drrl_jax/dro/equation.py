@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from drrl_jax.dro.sums import row_sums
 from drrl_jax.dro.tilt import Stated, Tilt, tilt
 
 
@@ -21,8 +22,6 @@ class Rows(NamedTuple):
     kappa: Array  # [...]
     radius: Array  # [...]
     largest: Array  # [...] the largest budget, log(1 / q(best))
-    mean: Array  # [...] of the distances
-    variance: Array  # [...]
 
 
 class Form(NamedTuple):
@@ -160,13 +159,16 @@ def target_logit(row: Rows, active: Array) -> Array:
     return jnp.log(radius) - jnp.log(rest)
 
 
-def first_guess(row: Rows) -> Array:
+def first_guess(row: Rows, form: Form) -> Array:
     """The temperature of a row whose scores were normal, in units of its range.
 
     With the threshold t standard deviations below the mean, small radii have
     ``t = sqrt((1 - kappa) / (2 radius)) / kappa`` and order infinity has the quantile;
     in between, above order 2, a fit to the solution on a normal density.
     """
+    distance, probs = full(row.distance, row.probs, form)
+    mean, square = row_sums(probs * distance, probs * distance**2)
+    variance = jnp.maximum(square - mean**2, 0)
     share = jnp.minimum(row.radius / jnp.maximum(row.largest, 1e-6), 0.999)
     odds = row.radius / (1 - share)
     odds = jnp.maximum(odds, jnp.finfo(odds.dtype).eps ** 2)
@@ -178,6 +180,6 @@ def first_guess(row: Rows) -> Array:
     steep = small * width / (width + 0.93 * row.kappa) + row.kappa * quantile
     steep = jnp.where(small > 2 * row.kappa, jnp.maximum(steep, small), steep)
     spread = jnp.where(row.kappa > 0.5, steep, small)
-    tau = row.kappa * row.mean + jnp.sqrt(row.variance) * spread
+    tau = row.kappa * mean + jnp.sqrt(variance) * spread
     low, high = bounds(row.distance.dtype)
     return jnp.clip(tau, low, high)

@@ -16,8 +16,6 @@ from drrl_jax.dro.equation import (
     Rows,
     far,
     first_guess,
-    full,
-    light,
     point_of,
     tilt_at,
 )
@@ -28,43 +26,6 @@ MAX_STEPS = 60
 _AT_ONCE = 3
 # Scores that a CPU's cache holds along with a pass's intermediate arrays.
 _CACHE = 2**20
-# Scores of a row that its starting point is solved on, and steps there.
-_SAMPLE = 256
-_SAMPLE_STEPS = 4
-
-
-def starting_point(row: Rows, active: Array, form: Form) -> Array:
-    """A temperature to start rows from: of long ones, that of a sample of theirs.
-
-    Every so many-th score, the best one among them: a step there costs a fraction of
-    one on the row, and saves one or two of those.
-    """
-    width = row.distance.shape[-1]
-    stride = width // _SAMPLE
-    guess = first_guess(row)
-    if form.whole is None or stride < 4:
-        return guess
-    chosen = slice(None, stride * _SAMPLE, stride)
-    probs = row.probs if form.lightens else row.probs[..., chosen]
-    distance, probs = full(row.distance[..., chosen], probs, form)
-    distance = distance.at[..., 0].set(0)
-    # The best score may be one that a mask had removed from the sample's first place.
-    least = jnp.max(probs, axis=-1)
-    probs = probs.at[..., 0].set(jnp.maximum(probs[..., 0], least))
-    total = jnp.sum(probs, axis=-1)
-    probs = probs / jnp.where(total > 0, total, 1)[..., None]
-    some = probs[..., 0] > 0
-    # A row with nothing to use: whatever it solves, its logarithms are finite.
-    share = jnp.where(some, probs[..., 0], 1)
-    largest = -jnp.log(share)
-    distance, probs = light(distance, probs, share, form)
-    sample = row._replace(distance=distance, probs=probs, share=share, largest=largest)
-    # Else its sample says nothing: it has too few scores, or the best only.
-    solvable = active & (row.radius < 0.9 * largest)
-    guess, _, _ = newton.solve(
-        sample, guess, solvable, _SAMPLE_STEPS, form, fast=True, at_once=_at_once()
-    )
-    return guess
 
 
 def _at_once() -> int:
@@ -72,7 +33,7 @@ def _at_once() -> int:
 
 
 def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
-    """`solve_rows` from ``start`` where that is positive, else from a guess."""
+    """Solves the active rows from ``start`` where that is positive, else from a guess."""
 
     def passes(row: Rows, start: Array | None, active: Array) -> Root:
         return _in_passes(row, start, active, form)
@@ -81,17 +42,11 @@ def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
         return _in_kernel(row, start, active, form)
 
     if kernel.within():
-        return _at_hand(row, start, active, form)
+        return solve_rows(row, start, active, form)
     # Of other orders the steps want every bit of a quotient, which a kernel's lack.
     if form.whole is None:
         return passes(row, start, active)
     return kernel.choose(in_kernel, passes, row.distance, row, start, active)
-
-
-def _at_hand(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
-    """`solve` where a pass costs next to nothing."""
-    guess = _started(start, first_guess(row))
-    return solve_rows(row, guess, active, form)
 
 
 def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
@@ -99,8 +54,7 @@ def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
     shape, width = row.kappa.shape, row.distance.shape[-1]
     wide = [row.distance] if form.uniform else [row.distance, row.probs]
     # Inactive rows have no radius, and arrays of flags no place in a kernel.
-    radius = jnp.where(active, row.radius, 0)
-    thin = [row.kappa, radius, row.largest, row.mean, row.variance]
+    thin = [row.kappa, jnp.where(active, row.radius, 0), row.largest]
     thin += [] if start is None else [start]
 
     def program(inside: Array, distance: Array, *given: Array) -> Root:
@@ -109,12 +63,11 @@ def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
             used = distance < far(distance.dtype)
             used = jnp.sum(used, -1, dtype=jnp.int32, keepdims=True)
             given = (1 / jnp.maximum(used, 1).astype(distance.dtype), *given)
-        probs, kappa, radius, largest, mean, variance, *start = given
+        probs, kappa, radius, largest, *start = given
         some = radius > 0
         radius = jnp.where(some, radius, 1)
-        share = probs[..., 0]
-        here = Rows(distance, probs, share, kappa, radius, largest, mean, variance)
-        return _at_hand(here, start[0] if start else None, some, form)
+        here = Rows(distance, probs, probs[..., 0], kappa, radius, largest)
+        return solve_rows(here, start[0] if start else None, some, form)
 
     like = Root(row.kappa, None, jnp.zeros_like(row.kappa, jnp.int32))
     found = kernel.map_rows(
@@ -134,23 +87,18 @@ def _in_passes(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
     A block stays in cache from pass to pass, and stops when its own rows are done:
     several times faster on rows of thousands of scores.
     """
-    guess = _started(start, starting_point(row, active, form))
     shape = row.distance.shape
     total = math.prod(shape[:-1])
     block = _block(total, shape[-1]) if jax.default_backend() == "cpu" else total
     if block == total:
-        return solve_rows(row, guess, active, form, _at_once())
+        return solve_rows(row, start, active, form, _at_once())
 
     def split(x: Array) -> Array:
         return x.reshape(total // block, block, *x.shape[len(shape) - 1 :])
 
-    blocks = jax.tree.map(split, (row, guess, active))
+    blocks = jax.tree.map(split, (row, start, active))
     root = lax.map(lambda x: solve_rows(x[0], x[1], x[2], form), blocks)
     return jax.tree.map(lambda x: x.reshape(shape[:-1]), root)
-
-
-def _started(start: Array | None, guess: Array) -> Array:
-    return guess if start is None else jnp.where(start > 0, start, guess)
 
 
 def _block(total: int, width: int) -> int:
@@ -164,9 +112,12 @@ def _block(total: int, width: int) -> int:
 
 
 def solve_rows(
-    row: Rows, guess: Array, active: Array, form: Form, at_once: int = 1
+    row: Rows, start: Array | None, active: Array, form: Form, at_once: int = 1
 ) -> Root:
     """Newton on every active row, then the staircase where it failed."""
+    guess = first_guess(row, form)
+    if start is not None:
+        guess = jnp.where(start > 0, start, guess)
     if form.whole is not None:
         # Two loops and no branch in one, both sides of which vmap would run. Up to
         # order 2 Newton does not fail.

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from drrl_jax.kernel import any_of
+
 # XLA's CPU backend writes what is reduced down and reads it again for each reduction.
 # Folded into so few parts, and reduced together, rows are read once, with vector
 # instructions: two to four times as fast (experiments/benchmarks/NOTES.md).
@@ -30,6 +32,19 @@ def row_sums(*terms: Array) -> tuple[Array, ...]:
 @row_sums.defjvp
 def _row_sums_jvp(terms, tangents):
     return row_sums(*terms), tuple(jnp.sum(t, axis=-1) for t in tangents)
+
+
+def row_any(marks: Array) -> Array:
+    """Whether any of a row's marks is set, ``bool [..., n] -> [...]``."""
+    parts = 2 * _PARTS if jax.default_backend() == "cpu" else 1
+    width = marks.shape[-1] // parts
+    if parts == 1 or not width:
+        return any_of(marks, axis=-1)
+    even = parts * width
+    folded = marks[..., :even].reshape(*marks.shape[:-1], parts, width)
+    # A barrier, or XLA makes one slow reduction of both.
+    some = lax.optimization_barrier(jnp.any(folded, axis=-2))
+    return jnp.any(some, axis=-1) | jnp.any(marks[..., even:], axis=-1)
 
 
 def row_sum_of(first: Array, a: Array, b: Array, *others: Array) -> tuple[Array, ...]:

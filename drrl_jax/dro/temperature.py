@@ -149,15 +149,26 @@ def dual_growth(
     return _growth(x + moved[..., None], probs, mild, kappa, eta, whole)[0]
 
 
+def dual_sums(
+    x: Array, probs: Array, mild: Array, kappa: Array, whole: int | None
+) -> tuple[Array, Array, Array]:
+    """``r ** (k - 1)``, its mean, 1 in empty rows, and the logarithm of that of ``r ** k``.
+
+    Args:
+      x, probs, mild, kappa, whole: as of `dual_growth`.
+    """
+    powers, _ = powers_of(x, kappa, whole, lower=False)
+    lower, _ = powers_of(x, kappa, whole, lower=True)
+    log_m, mass = log_mean(powers, probs, mild, probs * lower.values)
+    return lower.values, jnp.where(mass > 0, mass, 1), log_m
+
+
 def _growth(
     x: Array, probs: Array, mild: Array, kappa: Array, eta: Array, whole: int | None
 ) -> tuple[Array, Array]:
     """`dual_growth`, and its derivative in ``moved``."""
-    powers, _ = powers_of(x, kappa, whole, lower=False)
-    lower, _ = powers_of(x, kappa, whole, lower=True)
-    log_m, mass = log_mean(powers, probs, mild, probs * lower.values)
-    log_mass = jnp.log(jnp.where(mass > 0, mass, 1))
-    slope = -jnp.exp(log_mass + kappa * eta - (1 - kappa) * log_m)
+    _, mass, log_m = dual_sums(x, probs, mild, kappa, whole)
+    slope = -jnp.exp(jnp.log(mass) + kappa * eta - (1 - kappa) * log_m)
     return exp_power(eta + log_m, kappa), slope
 
 

@@ -136,8 +136,8 @@ class Powers(NamedTuple):
 
     Attributes:
       values: ``r ** n``, 0 outside the support. [..., n]
-      less_one: ``r ** n - 1`` with all its digits where that is close to 0; of mild rows,
-        whose entries are no further than a temperature, but for deleted ones. [..., n]
+      less_one: ``r ** n - 1`` with all its digits where that is close to 0; 0 in mild rows
+        where an entry is `far` away. [..., n]
     """
 
     values: Array
@@ -157,16 +157,18 @@ def powers_of(
     """
     order = kappa[..., None]
     support = inside(x, kappa)
-    safe = jnp.where(support, x, 0)
     if whole is None:
-        logs = log_power(safe, order)
+        logs = log_power(jnp.where(support, x, 0), order)
         values, less_one = _exponentials((1 - order) * logs if lower else logs)
+        values, less_one = (
+            jnp.where(support, values, 0),
+            jnp.where(support, less_one, -1),
+        )
     else:
-        values, less_one = _whole_powers(order * safe, whole if lower else whole + 1)
-    beyond = jnp.where(x < 2, -1, 0).astype(x.dtype)
-    return Powers(
-        jnp.where(support, values, 0), jnp.where(support, less_one, beyond)
-    ), support
+        z = jnp.where(support, order * x, 1)
+        values, less_one = _whole_powers(z, whole if lower else whole + 1)
+    # Of mild rows only what is deleted is so far away.
+    return Powers(values, jnp.where(x < 2, less_one, 0)), support
 
 
 @jax.custom_jvp

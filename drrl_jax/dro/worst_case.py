@@ -16,12 +16,11 @@ from drrl_jax.dro.candidates import (
     rows,
     working_dtype,
 )
-from drrl_jax.dro.equation import Form, Rows, bounds, full, is_mild, light, tilt_at
+from drrl_jax.dro.equation import Form, Rows, bounds, is_mild, light, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
 from drrl_jax.dro.solve import budget_root
-from drrl_jax.dro.sums import row_sums
-from drrl_jax.dro.temperature import dual_growth, dual_value
-from drrl_jax.dro.tilt import entropy_curvature
+from drrl_jax.dro.temperature import dual_sums, dual_value
+from drrl_jax.dro.tilt import entropy_curvature, exp_power
 
 
 class WorstCase(NamedTuple):
@@ -150,23 +149,13 @@ def _worst_case(
     scale = jnp.where(row.range > 0, row.range, 1)
     distance, base = light(row.distance / scale[..., None], row.probs, row.share, form)
     ties = (base > 0) & (distance <= 0)
-    near, q = lax.stop_gradient(full(distance, base, form))
-    mean, square = row_sums(q * near, q * near**2)
-    equation = Rows(
-        distance,
-        base,
-        row.share,
-        kappa,
-        eta,
-        largest=lax.stop_gradient(-jnp.log(row.tied)),
-        mean=mean,
-        variance=jnp.maximum(square - mean**2, 0),
-    )
+    largest = lax.stop_gradient(-jnp.log(row.tied))
+    equation = Rows(distance, base, row.share, kappa, eta, largest)
 
     # Two ends need no solving: all weight on the best, and none moved at all.
     eps = jnp.finfo(dtype).eps
     low, high = bounds(dtype)
-    spent = lax.stop_gradient(eta >= equation.largest * (1 - 4 * eps))
+    spent = lax.stop_gradient(eta >= largest * (1 - 4 * eps))
     active = lax.stop_gradient(eta > eps**2) & ~spent
     if start is not None:
         usable = jnp.isfinite(start) & (start > 0)
@@ -174,16 +163,19 @@ def _worst_case(
     root = budget_root(equation, start, active, form)
     tau = jnp.where(active, root.tau, high)
 
-    at = tilt_at(equation, tau, whole, root.edge)
+    x = distance * (1 / tau)[..., None]
+    powers, mass, log_m = dual_sums(x, base, is_mild(tau), kappa, whole)
+    growth = exp_power(eta + log_m, kappa)
+    if root.edge is not None:
+        at = tilt_at(equation, tau, whole, root.edge)
+        powers, mass = at.powers, at.mass
     at_best = jnp.where(ties, base / row.tied[..., None], 0)
-    inner = base * at.powers / at.mass[..., None]
+    inner = base * powers / mass[..., None]
     weights = jnp.where(spent[..., None], at_best, inner)
     # Of what is returned only the temperature, a distance from the best score itself,
     # moves with that score.
     best = lax.stop_gradient(row.best)
     temperature = jnp.where(spent, 0, scale * tau)
-    x = distance * (1 / tau)[..., None]
-    growth = dual_growth(x, jnp.zeros_like(tau), base, is_mild(tau), kappa, eta, whole)
     value = best + jnp.where(row.some & ~spent, scale * tau * growth, 0)
     held = row._replace(best=best)
     value = envelope(value, held, weights, temperature, kappa, eta, whole)

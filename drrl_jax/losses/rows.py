@@ -22,6 +22,7 @@ from drrl_jax._numbers import (
     spread,
     wide,
 )
+from drrl_jax.dro.sums import row_any
 from drrl_jax.kernel import any_of
 
 ReduceFn = Callable[..., jax.Array] | None
@@ -210,7 +211,7 @@ def prepare(
                 f"where must have the shape of neg_scores; got where {where.shape}, "
                 f"neg_scores {neg.shape}."
             )
-        valid = any_of(where, axis=-1)
+        valid = row_any(where)
         neg = jnp.where(where, neg, 0)
         pos = jnp.where(valid, pos, 0)
         where = where | ~valid[..., None]
