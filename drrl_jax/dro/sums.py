@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from drrl_jax.kernel import any_of
+from drrl_jax.kernel import any_of, within
 
 # XLA's CPU backend writes what is reduced down and reads it again for each reduction.
 # Folded into so few parts, and reduced together, rows are read once, with vector
@@ -36,9 +36,9 @@ def _row_sums_jvp(terms, tangents):
 
 def row_any(marks: Array) -> Array:
     """Whether any of a row's marks is set, ``bool [..., n] -> [...]``."""
-    parts = 2 * _PARTS if jax.default_backend() == "cpu" else 1
+    parts = 2 * _PARTS
     width = marks.shape[-1] // parts
-    if parts == 1 or not width:
+    if within() or jax.default_backend() != "cpu" or not width:
         return any_of(marks, axis=-1)
     even = parts * width
     folded = marks[..., :even].reshape(*marks.shape[:-1], parts, width)

@@ -59,7 +59,7 @@ def catalogue(
       weights: weight of each row in the sum, ``[batch]``; by default one over the
         batch, rows without a negative included. They are constants: no gradient flows
         into them.
-      block: rows at a time; by default as many as keep 2²⁰ scores in flight on a CPU,
+      block: rows at a time; by default as many as keep 2²¹ scores in flight on a CPU,
         2²⁶ on a GPU.
       **hyperparameters: of the loss. Arrays are a scalar or one a row, ``[batch]``,
         and differentiable.
@@ -210,8 +210,8 @@ def _one_a_row(name: str, value: ArrayLike, batch: int) -> jax.Array:
 
 def _rows_in_flight(batch: int, num_items: int) -> int:
     """Rows a block: as many as fit, in equal blocks of whole vectors."""
-    # 2^20 fit a CPU's cache beside their weights (benchmarks/catalogue.py).
-    most = max(entries_in_flight(1 << 20) // num_items, 8)
+    # 2^21 fit a CPU's cache beside their weights (benchmarks/catalogue.py).
+    most = max(entries_in_flight(1 << 21) // num_items, 8)
     equal = -(-batch // -(-batch // most))
     return -(-equal // 8) * 8
 

@@ -145,13 +145,13 @@ def test_second_derivative_by_differences():
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("gamma", [1.25, 2.0])
-def test_long_rows_start_from_a_sample(gamma):
-    """Rows long enough to be sampled: the result does not know where it started."""
+def test_long_rows(gamma):
+    """In one array instead of two: with ties, few entries or none."""
     values = np.array(scores((6, 3000)))
     where = np.ones((6, 3000), bool)
     values[1, ::3] = 2.0  # ties
     values[2] = np.sort(values[2])
-    where[3, ::11] = False  # the sample, all of it
+    where[3, ::11] = False
     where[4, 5:] = False
     where[5] = False
     radii = jnp.array([0.05, 1.0, 4.0, 5.4, 6.5, 8.0])[:, None]
@@ -165,13 +165,6 @@ def test_long_rows_start_from_a_sample(gamma):
         np.testing.assert_allclose(
             getattr(solved, name), getattr(expected, name), rtol=1e-8, atol=1e-10
         )
-
-
-def test_a_sample_saves_steps():
-    values = scores((32, 4000), dtype=jnp.float32)
-    short = dro.worst_case(values, gamma=1.4, radius=1.0).num_steps
-    sampled = dro.worst_case(values, gamma=1.5, radius=1.0).num_steps
-    assert np.mean(sampled) <= np.mean(short) - 0.5
 
 
 @pytest.mark.parametrize("gamma", ORDERS)
