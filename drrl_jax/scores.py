@@ -15,6 +15,7 @@ as for a thousand: it wins where negatives are many and the catalogue is small.
 """
 
 import functools
+import os
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -199,16 +200,28 @@ def _equal_parts(batch: int, most: int) -> int:
     return next(rows for rows in range(most, 0, -1) if batch % rows == 0)
 
 
-def _gathered_at_once(shape: tuple[int, ...], dim: int) -> int:
-    """Rows of the batch whose items are fetched at once: on a CPU 1 MB, as a cache has.
+# Numbers of fetched rows that a CPU works on at a time (experiments/benchmarks/NOTES.md).
+# A core's cache has 2^18. Several cores share a fetch, and want enough to share.
+_FETCHED, _FETCHED_TOGETHER = 1 << 18, 1 << 20
+# XLA shares what is 256 kB and more, also among cores that then wait for each other's
+# rows of the table to which all are added.
+_ADDED = 1 << 16
 
-    Fetching all 64 items of 1024 rows takes four to five times as long.
-    """
+
+def _at_once(shape: tuple[int, ...], dim: int, numbers: int) -> int:
+    """Rows of the batch whose items' ``numbers`` are worked on together."""
     batch, negatives = shape
     if jax.default_backend() != "cpu":
         return batch
-    most = max((1 << 18) // (negatives * dim), 1)
-    return _equal_parts(batch, most)
+    return _equal_parts(batch, max(numbers // (negatives * dim), 1))
+
+
+@functools.cache
+def _fetched() -> int:
+    """Numbers that this machine fetches at a time."""
+    cores = getattr(os, "sched_getaffinity", None)
+    count = len(cores(0)) if cores else os.cpu_count() or 1
+    return _FETCHED if count == 1 else _FETCHED_TOGETHER
 
 
 # The gather route is three functions, each the others' derivative, so that derivatives
@@ -232,7 +245,7 @@ def _dots(rows, table, ids):
         ones = jnp.ones((some.shape[1],), wide)
         return (products.reshape(-1, some.shape[1]) @ ones).reshape(picks.shape)
 
-    size = _gathered_at_once(ids.shape, rows.shape[1])
+    size = _at_once(ids.shape, rows.shape[1], _fetched())
     return jax.lax.map(block, _blocks(size, rows, ids)).reshape(ids.shape)
 
 
@@ -264,7 +277,7 @@ def _spread(weights, rows, ids, num_items):
         return table.at[picks].add(parts, mode="promise_in_bounds"), None
 
     zeros = jnp.zeros((num_items, rows.shape[1]), weights.dtype)
-    size = _gathered_at_once(ids.shape, rows.shape[1])
+    size = _at_once(ids.shape, rows.shape[1], _ADDED)
     return jax.lax.scan(block, zeros, _blocks(size, rows, ids, weights))[0]
 
 
