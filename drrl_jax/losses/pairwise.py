@@ -41,5 +41,5 @@ def bpr(
       0.3133
     """
     rows = prepare(pos_scores, neg_scores, where, log_q)
-    losses = jax.nn.softplus(rows.neg - rows.pos[..., None])
+    losses = jax.nn.softplus(rows.gap)
     return rows.reduce(rows.mean(losses), reduce_fn)

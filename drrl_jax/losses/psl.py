@@ -30,7 +30,9 @@ def _log_tanh1(x: jax.Array) -> jax.Array:
 @_log_tanh1.defjvp
 def _log_tanh1_jvp(primals, tangents):
     (x,), (dx,) = primals, tangents
-    return _log_tanh1(x), 2 * jax.nn.sigmoid(-2 * x) * dx
+    # 2 sigmoid(-2x), of the exponential that the value has.
+    tail = jnp.exp(-2 * jnp.abs(x))
+    return _log_tanh1(x), 2 * jnp.where(x > 0, tail, 1) / (1 + tail) * dx
 
 
 _LOG_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -90,6 +92,6 @@ def psl(
     rows = prepare(pos_scores, neg_scores, where, log_q)
     tau_star = rows.parameter("temperature", temperature, above=0)
     tau = rows.parameter("score_temperature", score_temperature, above=0)
-    x = (rows.neg - rows.pos[..., None]) / tau[..., None]
+    x = rows.gap / tau[..., None]
     logs = _LOG_ACTIVATIONS[activation](x) / tau_star[..., None]
     return rows.reduce(rows.logsumexp(logs), reduce_fn)

@@ -35,6 +35,9 @@ class Rows:
     Attributes:
       pos: ``[...]`` positive scores.
       neg: ``[..., negatives]`` negative scores, 0 where masked.
+      gap: ``[..., negatives]``, by how much they exceed the positive one, 0 where masked.
+        Not to be had from the other two for the same price: masked once, and last, its
+        derivatives in both are made of one array.
       where: ``[..., negatives]``, or ``None`` if every negative counts. A row without
         any negative is shown as full, of zeros: its value is finite and is dropped.
       valid: ``[...]``, the rows that have a negative; ``None`` if all have.
@@ -45,6 +48,7 @@ class Rows:
 
     pos: jax.Array
     neg: jax.Array
+    gap: jax.Array
     where: jax.Array | None
     valid: jax.Array | None
     log_weights: jax.Array | None
@@ -208,7 +212,7 @@ def prepare(
     dtype = jnp.promote_types(pos.dtype, neg.dtype)
     compute = wide(dtype)
     pos, neg = pos.astype(compute), neg.astype(compute)
-    valid = None
+    gap, valid = neg - pos[..., None], None
     if where is not None:
         where = jnp.asarray(where, bool)
         if where.shape != neg.shape:
@@ -217,7 +221,7 @@ def prepare(
                 f"neg_scores {neg.shape}."
             )
         valid = row_any(where)
-        neg = jnp.where(where, neg, 0)
+        neg, gap = jnp.where(where, neg, 0), jnp.where(where, gap, 0)
         pos = jnp.where(valid, pos, 0)
         where = where | ~valid[..., None]
     log_weights = None
@@ -231,7 +235,7 @@ def prepare(
             log_q = jnp.where(where & valid[..., None], log_q, 0)
         total = jax.nn.logsumexp(-log_q, axis=-1, where=where, keepdims=True)
         log_weights = -log_q - total
-    rows = Rows(pos, neg, where, valid, log_weights, dtype)
+    rows = Rows(pos, neg, gap, where, valid, log_weights, dtype)
     if log_weights is not None:
         log_weights = log_weights + jnp.log(rows.count)[..., None]
         rows = dataclasses.replace(rows, log_weights=log_weights)

@@ -64,7 +64,7 @@ def sl_at_k(
     rows = prepare(pos_scores, neg_scores, where, log_q)
     tau = rows.parameter("temperature", temperature, above=0)
     weight = _top_k_weight(rows, quantile, weight_temperature)
-    total = rows.logsumexp((rows.neg - rows.pos[..., None]) / tau[..., None])
+    total = rows.logsumexp(rows.gap / tau[..., None])
     if negative_weight is not None:
         total += _log_weight(rows, negative_weight) - jnp.log(rows.count)
     return rows.reduce(weight * total, reduce_fn)
