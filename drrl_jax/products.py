@@ -6,6 +6,7 @@ rounds nothing; who wants that speed has ``training.dtype=bfloat16``.
 """
 
 import functools
+import os
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +78,13 @@ def weights_for(weights: jax.Array, rows: jax.Array) -> jax.Array:
       ['bfloat16', 'float32']
     """
     return weights if rows.dtype == jnp.float16 else weights.astype(rows.dtype)
+
+
+@functools.cache
+def cores() -> int:
+    """Processor cores that this program may use."""
+    mine = getattr(os, "sched_getaffinity", None)
+    return len(mine(0)) if mine else os.cpu_count() or 1
 
 
 def entries_in_flight(cpu: int) -> int:

@@ -15,7 +15,6 @@ as for a thousand: it wins where negatives are many and the catalogue is small.
 """
 
 import functools
-import os
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -25,6 +24,7 @@ import jax.numpy as jnp
 from drrl_jax._names import check_choice
 from drrl_jax.products import (
     contract,
+    cores,
     entries_in_flight,
     product,
     weights_for,
@@ -216,12 +216,9 @@ def _at_once(shape: tuple[int, ...], dim: int, numbers: int) -> int:
     return _equal_parts(batch, max(numbers // (negatives * dim), 1))
 
 
-@functools.cache
 def _fetched() -> int:
     """Numbers that this machine fetches at a time."""
-    cores = getattr(os, "sched_getaffinity", None)
-    count = len(cores(0)) if cores else os.cpu_count() or 1
-    return _FETCHED if count == 1 else _FETCHED_TOGETHER
+    return _FETCHED if cores() == 1 else _FETCHED_TOGETHER
 
 
 # The gather route is three functions, each the others' derivative, so that derivatives

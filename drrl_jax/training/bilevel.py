@@ -36,7 +36,7 @@ from drrl_jax._numbers import is_count
 from drrl_jax.losses.reduce import masked_mean
 from drrl_jax.rows import take_rows
 from drrl_jax.training.build import Parts
-from drrl_jax.training.epoch import shuffled, stream
+from drrl_jax.training.epoch import draw_step, shuffled, stream
 from drrl_jax.training.optimiser import make_optimiser
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.state import DeviceData, Stream, TrainState
@@ -209,10 +209,7 @@ def make_lookahead(
     measured = Sampling(sampling.batch_size, sampling.negatives or 1024)
 
     def one_step(logits, state: TrainState, data: DeviceData, seed, rows):
-        negative_key, model_key = jax.random.split(
-            stream(seed, Stream.STEP, state.step)
-        )
-        batch = draw_batch(negative_key, data, rows, sampling)
+        batch, model_key = draw_step(seed, state.step, data, rows, sampling)
         own = {"gamma": take_rows(order_of(logits), of_user[batch.users])}
         params, opt_state = state.params, state.opt_state
         loss, gradients = jax.value_and_grad(
@@ -259,7 +256,14 @@ def _make_epoch(
     steps = parts.steps_per_epoch
     whole = steps // inner_steps * inner_steps
 
-    def epoch(state: TrainState, data: DeviceData, seed: jax.Array, overrides: Any):
+    def epoch(
+        state: TrainState,
+        data: DeviceData,
+        seed: jax.Array,
+        overrides: Any,
+        drawn: Any = None,
+    ):
+        del drawn  # by the look-ahead itself, the same
         if overrides:
             raise ValueError(
                 "the run of a learned order has one setting; got overrides"

@@ -38,7 +38,7 @@ class Parts:
     optimiser: optax.GradientTransformationExtraArgs
     sampling: Sampling
     steps_per_epoch: int
-    epoch: Any  # epoch(state, data, seed, overrides), not jitted
+    epoch: Any  # epoch(state, data, seed, overrides, drawn=None), not jitted
     valid_split: evaluation.EvaluationPlan | None
     test_split: evaluation.EvaluationPlan
     # Scores blocks of users; one object for the run's life, since the ranking is

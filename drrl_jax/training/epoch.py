@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,13 @@ from drrl_jax.training.optimiser import (
 from drrl_jax.training.refresh import refresh
 from drrl_jax.training.sampling import Sampling, draw_batch
 from drrl_jax.training.sparse import sparse_step
-from drrl_jax.training.state import DeviceData, Stream, TrainState, start_of_stream
+from drrl_jax.training.state import (
+    Batch,
+    DeviceData,
+    Stream,
+    TrainState,
+    start_of_stream,
+)
 
 
 def steps_per_epoch(num_interactions: int, batch_size: int) -> int:
@@ -43,10 +50,35 @@ def shuffled(seed: jax.Array, step: jax.Array, count: int, size: int) -> jax.Arr
     return jnp.concatenate([order, padding]).reshape(steps, size)
 
 
+def draw_step(
+    seed: jax.Array,
+    step: jax.Array,
+    data: DeviceData,
+    rows: jax.Array,
+    sampling: Sampling,
+) -> tuple[Batch, jax.Array]:
+    """The ids of a step, and the key of what its backbone draws."""
+    negative_key, model_key = jax.random.split(stream(seed, Stream.STEP, step))
+    return draw_batch(negative_key, data, rows, sampling), model_key
+
+
+def draw_epoch(
+    seed: jax.Array,
+    step: jax.Array,
+    data: DeviceData,
+    sampling: Sampling,
+    num_interactions: int,
+) -> tuple[Batch, jax.Array]:
+    """`draw_step` of all steps of an epoch, which several runs of one seed may share."""
+    order = shuffled(seed, step, num_interactions, sampling.batch_size)
+    steps = step + jnp.arange(len(order), dtype=step.dtype)
+    return jax.lax.map(
+        lambda x: draw_step(seed, x[0], data, x[1], sampling), (steps, order)
+    )
+
+
 Overrides = Mapping[str, jax.Array]
-EpochFunction = Callable[
-    [TrainState, DeviceData, jax.Array, Overrides], tuple[TrainState, jax.Array]
-]
+EpochFunction = Callable[..., tuple[TrainState, jax.Array]]
 
 
 def make_epoch(
@@ -62,6 +94,7 @@ def make_epoch(
 ) -> EpochFunction:
     """Builds ``epoch(state, data, seed, overrides) -> (state, losses [steps])``.
 
+    What ``draw_epoch`` gives may be handed over as ``drawn``; else it is drawn as it goes.
     It is neither jitted nor vmapped: ``jit_epoch`` makes the one run of it, a sweep maps
     it over states, seeds and ``overrides`` (traced hyperparameters).
 
@@ -81,14 +114,13 @@ def make_epoch(
     """
 
     def epoch(
-        state: TrainState, data: DeviceData, seed: jax.Array, overrides: Overrides
+        state: TrainState,
+        data: DeviceData,
+        seed: jax.Array,
+        overrides: Overrides,
+        drawn: tuple[Batch, jax.Array] | None = None,
     ):
-        order = shuffled(seed, state.step, num_interactions, sampling.batch_size)
-
-        def step(state: TrainState, rows: jax.Array):
-            negative_key, model_key = jax.random.split(
-                stream(seed, Stream.STEP, state.step)
-            )
+        def step(state: TrainState, given: Any):
             per_user = state.per_user
             if per_user:
                 per_user = jax.lax.cond(
@@ -103,7 +135,9 @@ def make_epoch(
                     ),
                     lambda: dict(state.per_user),
                 )
-            batch = draw_batch(negative_key, data, rows, sampling)
+            if drawn is None:
+                given = draw_step(seed, state.step, data, given, sampling)
+            batch, model_key = given
             if sparse:
                 loss, params, opt_state = sparse_step(
                     objective,
@@ -131,7 +165,12 @@ def make_epoch(
             state = TrainState(state.step + 1, params, opt_state, per_user)
             return state, loss
 
-        return jax.lax.scan(step, state, order)
+        if drawn is None:
+            size = sampling.batch_size
+            return jax.lax.scan(
+                step, state, shuffled(seed, state.step, num_interactions, size)
+            )
+        return jax.lax.scan(step, state, drawn)
 
     return epoch
 

@@ -5,6 +5,7 @@ import functools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import jax
@@ -12,12 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from drrl_jax import dro
+from drrl_jax.products import cores
 from drrl_jax.training.build import Parts, make_objective
 from drrl_jax.training.config import defaults, has_budget, taken
+from drrl_jax.training.epoch import draw_epoch
 from drrl_jax.training.progress import finite_leaves
 from drrl_jax.training.sampling import draw_batch
 from drrl_jax.training.state import TrainState
 from drrl_jax.training.validation import validate
+
+# The most ids of an epoch that settings in turn share: 256 MB of them.
+_SHARED_IDS = 1 << 26
 
 
 class Grid(NamedTuple):
@@ -132,8 +138,9 @@ def train_grid(
 ) -> Grid:
     """Trains several settings at once, each as it would be trained alone.
 
-    One jitted program maps the epoch over the settings: side by side, where with
-    equal seeds the ids of every step are drawn once for all, or one after the other.
+    One jitted program maps the epoch over the settings: side by side, or one after the
+    other, an equal share of them on each core. With equal seeds the ids of every step
+    are drawn once for all.
 
     Args:
       parts: what ``build`` returns; its data is shared.
@@ -182,17 +189,38 @@ def train_grid(
 
     if side_by_side is None:
         side_by_side = jax.default_backend() != "cpu"
-    states = jax.vmap(parts.init)(jnp.asarray(chosen, jnp.uint32))
-    compiled = jax.jit(_mapped(parts, chosen, side_by_side), donate_argnums=0)
+    start = time.perf_counter()
+    mapped = jax.jit(_mapped(parts, chosen, side_by_side), donate_argnums=0)
     seed = jnp.asarray(chosen, jnp.uint32)
+    # Settings that take turns take them on every core: a step's own work keeps two cores
+    # busy for two thirds of its time.
+    shares = np.array_split(
+        np.arange(count), 1 if side_by_side else min(cores(), count)
+    )
+    given = [jax.tree.map(lambda x, at=at: x[at], (seed, traced)) for at in shares]
+    states = [jax.vmap(parts.init)(seeds) for seeds, _ in given]
+
+    # Here, since JAX's settings, such as x64, are those of a thread.
+    compiled = {
+        len(some): mapped.lower(state, parts.data, *own).compile()
+        for some, state, own in zip(shares, states, given)
+    }
+
+    def one_epoch(share: int) -> np.ndarray:
+        run = compiled[len(shares[share])]
+        states[share], losses = run(states[share], parts.data, *given[share])
+        return np.asarray(losses).mean(axis=1)
+
     history, seconds = [], []
-    for _ in range(parts.config.training.epochs if epochs is None else epochs):
-        start = time.perf_counter()
-        states, losses = compiled(states, parts.data, seed, traced)
-        history.append(np.asarray(losses).mean(axis=1))
-        seconds.append(time.perf_counter() - start)
+    with futures.ThreadPoolExecutor(len(shares)) as threads:
+        for _ in range(parts.config.training.epochs if epochs is None else epochs):
+            means = threads.map(one_epoch, range(len(shares)))
+            history.append(np.concatenate(list(means)))
+            start, begun = time.perf_counter(), start
+            seconds.append(start - begun)
+    last = jax.tree.map(lambda *x: jnp.concatenate(x), *states)
     whole = np.isfinite(history).all(axis=0) & np.all(
-        jax.tree.leaves(jax.vmap(finite_leaves)(states.params)), axis=0
+        jax.tree.leaves(jax.vmap(finite_leaves)(last.params)), axis=0
     )
     if not whole.all():
         warnings.warn(
@@ -202,7 +230,7 @@ def train_grid(
             stacklevel=2,
         )
     losses = np.asarray(history, np.float32).reshape(-1, count)
-    return Grid(states, losses, np.asarray(seconds))
+    return Grid(last, losses, np.asarray(seconds))
 
 
 def _mapped(
@@ -210,16 +238,24 @@ def _mapped(
 ) -> Callable[..., tuple[TrainState, jax.Array]]:
     """An epoch of every setting: ``(states, data, seeds, overrides)`` to the same."""
 
+    # Of one seed the ids are drawn once; of many, each setting draws its own. The step
+    # number is the same in all settings, and the ids are a function of it.
+    shared = len(set(seeds)) == 1
+    interactions = parts.data.users.shape[0]
+    ids = interactions * (1 + (parts.sampling.negatives or 0))
+
     def in_turn(states: TrainState, data: Any, seeds: jax.Array, overrides: Any):
+        drawn = None
+        if shared and ids <= _SHARED_IDS:
+            start = seeds[0], states.step[0]
+            drawn = draw_epoch(*start, data, parts.sampling, interactions)
+
         def one(setting: tuple[TrainState, jax.Array, Any]):
             state, seed, changes = setting
-            return parts.epoch(state, data, seed, changes)
+            return parts.epoch(state, data, seed, changes, drawn=drawn)
 
         return jax.lax.map(one, (states, seeds, overrides))
 
-    # vmap of one seed draws the ids once; of many, each setting draws its own. The
-    # step number is the same in all settings, and the ids are a function of it.
-    shared = len(set(seeds)) == 1
     axes: Any = TrainState(None, 0, 0, 0)  # type: ignore[arg-type]
     epoch = jax.vmap(
         parts.epoch, in_axes=(axes, None, None if shared else 0, 0), out_axes=(axes, 0)

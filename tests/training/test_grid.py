@@ -12,17 +12,30 @@ from drrl_jax.training import grid as grid_lib
 from tests.training.helpers import tiny_config, tiny_dataset
 
 
-@pytest.mark.parametrize("side_by_side", [False, True])
-@pytest.mark.parametrize("seeds", [None, [3, 4]])
-def test_grid_equals_separate_runs(seeds, side_by_side):
-    overrides = {"gamma": [1.2, 2.0], "temperature": [0.2, 0.4]}
+@pytest.mark.parametrize("shared_ids", [0, 1 << 26])
+@pytest.mark.parametrize("cores", [1, 2, 5])
+@pytest.mark.parametrize("seeds", [None, [3, 4, 5]])
+def test_grid_in_turn_equals_separate_runs(seeds, cores, shared_ids, monkeypatch):
+    """Whatever the cores that settings are shared among, and what they share."""
+    monkeypatch.setattr(grid_lib, "cores", lambda: cores)
+    monkeypatch.setattr(grid_lib, "_SHARED_IDS", shared_ids)
+    check_grid(seeds, side_by_side=False)
+
+
+@pytest.mark.parametrize("seeds", [None, [3, 4, 5]])
+def test_grid_side_by_side_equals_separate_runs(seeds):
+    check_grid(seeds, side_by_side=True)
+
+
+def check_grid(seeds, side_by_side):
+    overrides = {"gamma": [1.2, 2.0, 1.5], "temperature": [0.2, 0.4, 0.3]}
     parts = training.build(tiny_config(), tiny_dataset())
     grid = training.train_grid(
         parts, overrides, seeds=seeds, epochs=2, side_by_side=side_by_side
     )
-    assert grid.losses.shape == (2, 2)
+    assert grid.losses.shape == (2, 3)
     epoch = training.jit_epoch(parts.epoch)
-    for setting in range(2):
+    for setting in range(3):
         seed = parts.config.seed if seeds is None else seeds[setting]
         state = parts.init(seed)
         own = {name: np.float32(values[setting]) for name, values in overrides.items()}
@@ -110,8 +123,8 @@ def test_grid_names_settings_that_left_the_numbers(what, value, side_by_side):
     parts = training.build(tiny_config(training__epochs=1), tiny_dataset())
     epoch = parts.epoch
 
-    def breaks(state, data, seed, changes):
-        state, losses = epoch(state, data, seed, changes)
+    def breaks(state, data, seed, changes, drawn=None):
+        state, losses = epoch(state, data, seed, changes, drawn)
         bad = changes["temperature"] > 0.25
         if what == "loss":
             return state, jnp.where(bad, value, losses)
