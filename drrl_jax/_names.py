@@ -1,7 +1,7 @@
 """Names that a user gives: checked, and with a hint at the nearest valid one."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 
@@ -21,7 +21,8 @@ def check_choice(field: str, value: Any, valid: Iterable[Any]) -> None:
       ValueError: activation must be one of tanh, relu; got 'tan'. Did you mean 'tanh'?
     """
     valid = list(valid)
-    if value not in valid:
+    # What has no hash is no name; an array would be compared entry by entry.
+    if not isinstance(value, Hashable) or value not in valid:
         names = ", ".join(map(str, valid))
         raise ValueError(
             f"{field} must be one of {names}; got {value!r}.{nearest(value, valid)}"

@@ -124,6 +124,10 @@ def llpauc(
     beta = rows.parameter("beta", beta, above=0, most=1)
     kappa = rows.parameter("kappa", kappa, above=0)
     names = tuple(llpauc_variables())
+    if not isinstance(variables, Mapping):
+        raise ValueError(
+            f"variables must be a mapping of {', '.join(names)}; got {variables!r}."
+        )
     missing = sorted(set(names) - set(variables))
     if missing:
         raise ValueError(

@@ -69,6 +69,8 @@ def test_shapes(name):
         ("ccl", dict(negative_weight=-1.0), "negative_weight must be at least 0"),
         ("bsl", dict(neg_temperature=-0.1), "neg_temperature must be greater than 0"),
         ("psl", dict(activation="arctan"), "got 'arctan'. Did you mean 'atan'"),
+        ("psl", dict(activation=np.array("tanh")), "must be one of tanh, atan, relu"),
+        ("llpauc", dict(variables=None), "variables must be a mapping of .*; got None"),
         ("psl", dict(score_temperature=0), "score_temperature must be greater than 0"),
         ("drrl", dict(gamma=0.5), "gamma must be at least 1; got 0.5"),
         ("drrl", dict(radius=-0.1), "radius must be at least 0; got -0.1"),
