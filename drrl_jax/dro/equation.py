@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from drrl_jax.dro.sums import row_sums
-from drrl_jax.dro.tilt import Stated, Tilt, tilt
+from drrl_jax.dro.tilt import Stated, Tilt, is_mild, tilt
 
 
 class Rows(NamedTuple):
@@ -18,7 +18,6 @@ class Rows(NamedTuple):
 
     distance: Array  # [..., n]
     probs: Array  # [..., n]
-    share: Array  # [...] the probability of an entry where all have the same
     kappa: Array  # [...]
     radius: Array  # [...]
     largest: Array  # [...] the largest budget, log(1 / q(best))
@@ -115,12 +114,7 @@ def tilt_at(row: Rows, tau: Array, whole: int | None, edge: Edge | None = None) 
     """The tilted distribution at a temperature in units of the row's range."""
     x = row.distance * (1 / tau)[..., None]
     stated = None if edge is None else edge.stated(row.distance, row.kappa)
-    return tilt(x, row.probs, row.kappa, is_mild(tau), stated, whole)
-
-
-def is_mild(tau: Array) -> Array:
-    """Rows whose range is less than the temperature."""
-    return lax.stop_gradient(tau > 1)
+    return tilt(x, row.probs, row.kappa, is_mild(1, tau), stated, whole)
 
 
 def reach(share: Array, kappa: Array) -> Array:

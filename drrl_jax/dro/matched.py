@@ -17,8 +17,8 @@ from drrl_jax.dro.candidates import (
     working_dtype,
 )
 from drrl_jax.dro.order import kappa_of, whole_power
-from drrl_jax.dro.temperature import dual_value, is_mild
-from drrl_jax.dro.tilt import tilt
+from drrl_jax.dro.temperature import dual_value
+from drrl_jax.dro.tilt import is_mild, tilt
 from drrl_jax.dro.worst_case import envelope
 
 
@@ -112,7 +112,7 @@ def _at_temperature(
         (row.distance + row.moved[..., None]) / tau[..., None],
         row.probs,
         kappa,
-        is_mild(row, tau),
+        is_mild(row.range, tau),
         whole=whole,
     )
     weights = jnp.where(row.used, row.probs * at.powers / at.mass[..., None], 0)

@@ -1,5 +1,6 @@
 """The temperature at which the tilted distribution has exhausted the radius."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -35,17 +36,13 @@ def _at_once() -> int:
 def solve(row: Rows, start: Array | None, active: Array, form: Form) -> Root:
     """Solves the active rows from ``start`` where that is positive, else from a guess."""
 
-    def passes(row: Rows, start: Array | None, active: Array) -> Root:
-        return _in_passes(row, start, active, form)
-
-    def in_kernel(row: Rows, start: Array | None, active: Array) -> Root:
-        return _in_kernel(row, start, active, form)
-
     if kernel.within():
         return solve_rows(row, start, active, form)
     # Of other orders the steps want every bit of a quotient, which a kernel's lack.
     if form.whole is None:
-        return passes(row, start, active)
+        return _in_passes(row, start, active, form)
+    in_kernel = functools.partial(_in_kernel, form=form)
+    passes = functools.partial(_in_passes, form=form)
     return kernel.choose(in_kernel, passes, row.distance, row, start, active)
 
 
@@ -66,7 +63,7 @@ def _in_kernel(row: Rows, start: Array | None, active: Array, form: Form) -> Roo
         probs, kappa, radius, largest, *start = given
         some = radius > 0
         radius = jnp.where(some, radius, 1)
-        here = Rows(distance, probs, probs[..., 0], kappa, radius, largest)
+        here = Rows(distance, probs, kappa, radius, largest)
         return solve_rows(here, start[0] if start else None, some, form)
 
     like = Root(row.kappa, None, jnp.zeros_like(row.kappa, jnp.int32))

@@ -5,7 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
@@ -19,7 +19,7 @@ from drrl_jax.dro.candidates import (
 )
 from drrl_jax.dro.equation import bounds
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
-from drrl_jax.dro.tilt import exp_power, log_mean, powers_of
+from drrl_jax.dro.tilt import exp_power, is_mild, log_mean, powers_of
 
 
 def value_at_temperature(
@@ -115,7 +115,7 @@ def dual_value(
         row.distance / tau[..., None],
         row.moved / tau,
         row.probs,
-        is_mild(row, tau),
+        is_mild(row.range, tau),
         kappa,
         eta,
         whole,
@@ -190,8 +190,3 @@ def _growth_jvp(whole, primals, tangents):
 
 # A pass over the scores is saved for each argument that nothing is differentiated in.
 dual_growth.defjvp(_growth_jvp, symbolic_zeros=True)
-
-
-def is_mild(row: Candidates, temperature: Array) -> Array:
-    """Rows where no score is further than a temperature from the best."""
-    return lax.stop_gradient(row.range < temperature)

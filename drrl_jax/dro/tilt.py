@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from drrl_jax.dro.sums import row_sum_of, row_sums
 
@@ -200,6 +201,16 @@ def _whole_powers_jvp(exponent, primals, tangents):
     slope = -exponent * lax.integer_pow(1 - primals[0], exponent - 1)
     moved = slope * tangents[0]
     return _whole_powers(*primals, exponent), (moved, moved)
+
+
+def is_mild(reach: ArrayLike, temperature: Array) -> Array:
+    """Rows of which no score is further than a temperature from the best. [...]
+
+    Args:
+      reach: the largest distance of a row. [...]
+      temperature: in the same units. [...]
+    """
+    return lax.stop_gradient(temperature > reach)
 
 
 def log_mean(

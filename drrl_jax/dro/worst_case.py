@@ -16,11 +16,11 @@ from drrl_jax.dro.candidates import (
     rows,
     working_dtype,
 )
-from drrl_jax.dro.equation import Form, Rows, bounds, is_mild, light, tilt_at
+from drrl_jax.dro.equation import Form, Rows, bounds, light, tilt_at
 from drrl_jax.dro.order import check_radius, kappa_of, whole_power
 from drrl_jax.dro.solve import budget_root
 from drrl_jax.dro.temperature import dual_sums, dual_value
-from drrl_jax.dro.tilt import entropy_curvature, exp_power
+from drrl_jax.dro.tilt import entropy_curvature, exp_power, is_mild
 
 
 class WorstCase(NamedTuple):
@@ -150,7 +150,7 @@ def _worst_case(
     distance, base = light(row.distance / scale[..., None], row.probs, row.share, form)
     ties = (base > 0) & (distance <= 0)
     largest = lax.stop_gradient(-jnp.log(row.tied))
-    equation = Rows(distance, base, row.share, kappa, eta, largest)
+    equation = Rows(distance, base, kappa, eta, largest)
 
     # Two ends need no solving: all weight on the best, and none moved at all.
     eps = jnp.finfo(dtype).eps
@@ -164,7 +164,7 @@ def _worst_case(
     tau = jnp.where(active, root.tau, high)
 
     x = distance * (1 / tau)[..., None]
-    powers, mass, log_m = dual_sums(x, base, is_mild(tau), kappa, whole)
+    powers, mass, log_m = dual_sums(x, base, is_mild(1, tau), kappa, whole)
     growth = exp_power(eta + log_m, kappa)
     if root.edge is not None:
         at = tilt_at(equation, tau, whole, root.edge)
